@@ -1,0 +1,7 @@
+//! Spans in: one model of a trace, and where traces are read from.
+//!
+//! Lives here: the model, the Jaeger query client, the record of what a run exported.
+//! Elsewhere: making spans (`telemetry`), judging them (`verify`). Start at [`model::Span`].
+
+pub mod model;
+pub mod report;

@@ -1,0 +1,84 @@
+//! What a run exported: the ids and counts that `verify` holds against what it reads back.
+//!
+//! Lives here: the record's shape. Elsewhere: filling it (`telemetry`), keeping it on disk
+//! (`trace::runs`), judging it (`verify`).
+
+use serde::{Deserialize, Serialize};
+
+/// How a run ended, and what became of its spans. One file a run, JSON, in the state directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this shape; 1.
+    pub schema: u32,
+    /// The trace's id, 32 hex digits.
+    pub trace: String,
+    /// The id of the run's entry span, 16 hex digits.
+    pub root: String,
+    /// The span named by `TRACEPARENT`, 16 hex digits, if the run had a parent elsewhere.
+    pub remote_parent: Option<String>,
+    /// The `service.name` that the spans carry.
+    pub service: String,
+    /// The subcommand, e.g. `up`.
+    pub command: String,
+    /// Absolute path of the project's directory: what "the last run of this directory" means.
+    pub directory: String,
+    /// Start of the run, in milliseconds since the epoch.
+    pub started_ms: u64,
+    /// The process's exit code.
+    pub exit_code: i32,
+    /// Where to query for the trace, if the run knew.
+    pub query_url: Option<String>,
+    /// What became of its spans.
+    pub export: ExportReport,
+}
+
+/// What became of a run's spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportReport {
+    /// Every span that ended, 16 hex digits each, in order of their ends.
+    pub spans: Vec<String>,
+    /// Spans that were begun and had not ended when the run did.
+    pub unfinished: Vec<String>,
+    /// Spans that found the exporter's queue full and were not exported.
+    pub dropped: Vec<String>,
+    /// The ways out, one entry each; none if nothing was to be exported.
+    pub routes: Vec<RouteReport>,
+}
+
+/// One way out of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteReport {
+    /// Collector or agent.
+    pub route: Route,
+    /// Its address, without credentials.
+    pub address: String,
+    /// Spans that were handed over: accepted by a collector (2xx), or sent to an agent,
+    /// which does not answer.
+    pub delivered: u64,
+    /// Ids of spans that were refused, or not handed over before the deadline.
+    pub lost: Vec<String>,
+    /// The last failure, in plain words.
+    pub error: Option<String>,
+}
+
+/// A kind of destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// Jaeger's collector: thrift over HTTP, which answers.
+    Collector,
+    /// Jaeger's agent: compact thrift over UDP, which does not.
+    Agent,
+}
+
+impl ExportReport {
+    /// Did every span leave by every way?
+    pub fn clean(&self) -> bool {
+        self.unfinished.is_empty()
+            && self.dropped.is_empty()
+            && self
+                .routes
+                .iter()
+                .all(|route| route.lost.is_empty() && route.error.is_none())
+    }
+}
