@@ -1,0 +1,17 @@
+//! The daemon's gRPC services as typed calls.
+//!
+//! Lives here: the calls, their client spans, the tunnel that carries a session, and what the daemon's
+//! errors say. Elsewhere: reaching the daemon (`engine`), what it calls back (`session`), what a build
+//! is made of (`solve`). Start at [`Client`].
+
+mod call;
+mod client;
+mod error;
+mod failure;
+mod tunnel;
+
+pub use call::Propagate;
+pub use client::{Client, Daemon, SessionOpening, StatusStream};
+pub use error::BuildkitError;
+pub use failure::{BuildFailure, FailedSource};
+pub use tunnel::{Tunnel, TunnelCloser};
