@@ -19,7 +19,10 @@ jaeger_up() {
 
 jaeger_start() { # PORT...
     local at=("${@/#/127.0.0.1:}")
-    spawn "$name" SPAN_STORAGE_TYPE=memory -- \
+    # Left alone, Jaeger traces its own query API and sends that to port 4317,
+    # whoever listens there; with nobody there it takes 10 s and more to end.
+    spawn "$name" SPAN_STORAGE_TYPE=memory OTEL_TRACES_SAMPLER=always_off \
+        OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 -- \
         "$bin/jaeger-all-in-one" --memory.max-traces=10000 \
         --query.http-server.host-port="${at[0]}" \
         --collector.http-server.host-port="${at[1]}" \
