@@ -16,6 +16,23 @@ can_install() {
     [[ $EUID -eq 0 ]] || sudo -n true 2>/dev/null
 }
 
+# Installs what is missing, if it may. Fills `help` with a line for each piece
+# that is still missing: its name, and the command that installs it.
+get_packages() { # LOG COMMAND:PACKAGE...
+    local log=$1 package packages
+    shift
+    mapfile -t packages < <(missing_packages "$@" | sort -u)
+    if [[ ${#packages[@]} -gt 0 ]] && can_install; then
+        say "installing ${packages[*]}"
+        install_packages "${packages[@]}" >>"$log" 2>&1 || tail -n 20 "$log" >&2
+        hash -r
+        mapfile -t packages < <(missing_packages "$@" | sort -u)
+    fi
+    for package in "${packages[@]}"; do
+        help+=("$package is missing: apt-get install --no-install-recommends $package")
+    done
+}
+
 # No service may start because its package was installed: invoke-rc.d asks
 # policy-rc.d, and 101 means no. One that was there before is put back.
 install_packages() (

@@ -42,14 +42,5 @@ jaeger_ready() { # PORT...
     for i in 0 1 3 4 5 6; do holds_port "$name" tcp "${@:i+1:1}" || return 1; done
     holds_port "$name" udp "$3" || return 1
     # The admin port says 200 once all parts are up, 503 before.
-    [[ $(http_status "$7" / 2>/dev/null) == 200 ]]
-}
-
-http_status() { # PORT PATH
-    exec {http}<>"/dev/tcp/127.0.0.1/$1" || return 1
-    printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$2" >&"$http"
-    local status
-    read -r -t 5 _ status _ <&"$http" || true
-    exec {http}>&-
-    echo "$status"
+    http_get "http://127.0.0.1:$7/" >/dev/null
 }
