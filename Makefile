@@ -1,0 +1,45 @@
+# Everything a person or CI does with this repository. `make` lists it.
+#
+# What is built goes to a cache outside of the checkout: a fresh clone on a
+# machine that has seen the project before starts warm.
+
+SHELL := /usr/bin/env bash
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+export CARGO_TARGET_DIR ?= $(cache)/dagger/target
+
+# The bed of `make bed-up`: where it lives, and what runs in it.
+temp := $(or $(TMPDIR),/tmp)
+BED ?= $(temp)/dagger-bed-$(shell id -u)
+SERVICES ?= jaeger buildkitd
+
+.PHONY: help demo test lint bench bed-up bed-down clean
+
+help: ## say what can be made (the default)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: ## build dagger, run a build against a real BuildKit, verify its trace
+	@tests/demo
+
+test: ## all checks, then all tests against real daemons
+	@tests/testbed/provision >/dev/null
+	@tests/lint
+	cargo test --locked
+
+lint: ## format, clippy, licences, advisories, shell scripts
+	@tests/lint
+
+bench: ## the benchmarks
+	cargo bench --locked
+
+bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
+	@tests/testbed/up "$(BED)" $(SERVICES)
+	@tests/testbed/status "$(BED)"
+	@echo 'to use it:  . $(BED)/env      to end it:  make bed-down'
+
+bed-down: ## end that bed, and those that demos have left
+	@for bed in "$(BED)" "$(temp)"/dagger-demo.*/bed; do tests/testbed/down "$$bed"; done
+	@rm -rf "$(BED)" "$(temp)"/dagger-demo.*
+
+clean: bed-down ## end the beds, remove what cargo built (not the daemons: they take minutes)
+	cargo clean
+	@echo 'the daemons of the test bed stay in $(cache)/dagger-testbed'
