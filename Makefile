@@ -28,8 +28,8 @@ test: ## all checks, then all tests against real daemons
 lint: ## format, clippy, licences, advisories, shell scripts
 	@tests/lint
 
-bench: ## the benchmarks
-	cargo bench --locked
+bench: ## dagger against buildctl, paired in one run
+	@tests/bench/up_vs_buildctl.py
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)

@@ -5,7 +5,12 @@
 //! The rooms and the arrows between them are in `docs/design.md`.
 
 pub mod buildkit;
+pub mod cli;
 pub mod engine;
+pub mod plan;
 pub mod progress;
 pub mod proto;
+pub mod session;
+pub mod solve;
+pub mod telemetry;
 pub mod trace;

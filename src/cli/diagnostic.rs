@@ -1,0 +1,110 @@
+//! What ends a command early: its exit code, and how it is told.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use thiserror::Error;
+
+use crate::engine::EngineError;
+use crate::plan::PlanError;
+use crate::solve::SolveError;
+use crate::telemetry::SettingsError;
+
+/// What ends a command early.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// A flag's value makes no sense.
+    #[error("{message}")]
+    Usage {
+        /// What was given and what is wrong with it.
+        message: String,
+        /// What to write instead.
+        help: String,
+    },
+    /// A variable's value makes no sense.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// There is nothing to build.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// There is no engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The build did not end well.
+    #[error(transparent)]
+    Build(#[from] SolveError),
+    /// The process could not set itself up.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+}
+
+impl Failure {
+    /// The process's exit code (see `docs/design.md`).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Build(SolveError::Failed(_)) => 1,
+            Self::Usage { .. } | Self::Settings(_) | Self::Plan(_) => 2,
+            Self::Engine(error) if error.is_usage() => 2,
+            Self::Engine(_) | Self::Build(SolveError::Engine(_)) => 3,
+            Self::Build(SolveError::Cancelled) => 130,
+            Self::System(_) => 1,
+        }
+    }
+
+    /// Has the build's display told it already?
+    pub(super) fn is_told(&self) -> bool {
+        matches!(
+            self,
+            Self::Build(SolveError::Failed(_) | SolveError::Cancelled)
+        )
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Usage { help, .. } => Some(help.clone()),
+            Self::Settings(error) => Some(error.help()),
+            Self::Plan(error) => Some(error.help()),
+            Self::Engine(error) => Some(error.help()),
+            Self::Build(SolveError::Engine(_)) => Some(
+                "see the daemon's log; what it had done is cached, so run the build again".into(),
+            ),
+            Self::Build(_) | Self::System(_) => None,
+        }
+    }
+
+    /// Tells it in three lines: what was tried, why it failed, what to do next.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn print(&self, out: &mut dyn Write, colour: bool) -> io::Result<()> {
+        let (red, bold, off) = if colour {
+            ("\x1b[1;31m", "\x1b[1m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
+        writeln!(out, "{red}error:{off} {self}")?;
+        if let Some(cause) = root_cause(self) {
+            writeln!(out, "  {bold}cause:{off} {cause}")?;
+        }
+        if let Some(help) = self.help() {
+            writeln!(out, "  {bold}help:{off}  {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The innermost source, without the number that the system adds to its words.
+fn root_cause(error: &dyn Error) -> Option<String> {
+    let mut source = error.source()?;
+    while let Some(next) = source.source() {
+        source = next;
+    }
+    let text = source.to_string();
+    let plain = text
+        .split_once(" (os error")
+        .map_or(text.as_str(), |(words, _)| words);
+    let mut letters = plain.chars();
+    let first = letters.next()?;
+    // The system's words begin with a capital, ours do not.
+    Some(first.to_lowercase().chain(letters).collect())
+}

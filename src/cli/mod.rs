@@ -1,0 +1,72 @@
+//! The command line: one file a command; results become text and an exit code.
+//!
+//! Lives here: flags, settings, what is printed, exit codes. Elsewhere: all the work.
+//! Start at [`run`].
+
+mod diagnostic;
+mod display;
+mod env;
+mod export_flag;
+mod interrupt;
+mod logging;
+mod redact;
+mod trace_line;
+mod traced;
+mod up;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use diagnostic::Failure;
+pub use env::Env;
+use traced::Start;
+
+/// A tracing-first build harness for BuildKit
+#[derive(Debug, Parser)]
+#[command(name = "dagger", version, propagate_version = true)]
+struct Cli {
+    /// How much is logged on standard error, beside what the command shows
+    #[arg(long, global = true, value_enum, default_value_t = logging::Level::Warn, value_name = "LEVEL")]
+    log_level: logging::Level,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build a Dockerfile on a BuildKit daemon, and trace it
+    Up(up::UpArgs),
+}
+
+/// Runs the command line and gives the process's exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
+    let args: Vec<_> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; all else is wrong usage. Nothing can be said of a
+            // terminal that is gone.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    let shown: Vec<_> = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    let start = Start {
+        env,
+        args: &shown,
+        log_level: cli.log_level,
+    };
+    let result = match &cli.command {
+        Command::Up(args) => up::run(args, start),
+    };
+    result.unwrap_or_else(|failure| {
+        // The exit code tells it too, if standard error is closed.
+        let _ = failure.print(&mut std::io::stderr(), env.colour());
+        failure.exit_code()
+    })
+}

@@ -1,0 +1,166 @@
+//! The line at the end of a traced command: the trace, where it went, and how to check it.
+
+use std::io::{self, Write};
+
+use crate::trace::report::{Route, RunRecord};
+
+/// Writes the line, and one warning if spans were lost.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub(super) fn print(
+    out: &mut dyn Write,
+    record: &RunRecord,
+    quiet: bool,
+    json: bool,
+    colour: bool,
+) -> io::Result<()> {
+    let lost = losses(record);
+    if json {
+        let line = serde_json::json!({
+            "type": "trace",
+            "trace": record.trace,
+            "spans": record.export.spans.len(),
+            "routes": record.export.routes,
+            "lost": lost,
+        });
+        return writeln!(out, "{line}");
+    }
+    if let Some(lost) = lost {
+        let (yellow, off) = if colour {
+            ("\x1b[1;33m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        writeln!(out, "{yellow}warning:{off} {lost}")?;
+    }
+    if quiet {
+        return Ok(());
+    }
+    let trace = &record.trace;
+    let spans = record.export.spans.len();
+    let ways: Vec<_> = record
+        .export
+        .routes
+        .iter()
+        .map(|route| {
+            let verb = match route.route {
+                Route::Collector => "accepted by",
+                Route::Agent => "sent to",
+            };
+            format!(
+                "{} of {spans} spans {verb} {}",
+                route.delivered, route.address
+            )
+        })
+        .collect();
+    if ways.is_empty() {
+        writeln!(
+            out,
+            "trace {trace}: {spans} spans, sent nowhere; OTEL_EXPORTER_JAEGER_ENDPOINT or JAEGER_TRACE sends them to Jaeger"
+        )
+    } else {
+        writeln!(
+            out,
+            "trace {trace}: {}; check it with `dagger trace verify {trace}`",
+            ways.join(", ")
+        )
+    }
+}
+
+/// What was lost, in one line.
+fn losses(record: &RunRecord) -> Option<String> {
+    let export = &record.export;
+    if export.clean() {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for route in &export.routes {
+        if !route.lost.is_empty() || route.error.is_some() {
+            let why = route.error.as_deref().unwrap_or("not sent in time");
+            parts.push(format!(
+                "{} of {} spans did not reach {}: {why}",
+                route.lost.len(),
+                export.spans.len(),
+                route.address
+            ));
+        }
+    }
+    if !export.dropped.is_empty() {
+        parts.push(format!(
+            "{} spans found the exporter's queue full",
+            export.dropped.len()
+        ));
+    }
+    if !export.unfinished.is_empty() {
+        parts.push(format!("{} spans had not ended", export.unfinished.len()));
+    }
+    Some(parts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::report::{ExportReport, RouteReport};
+
+    fn record(routes: Vec<RouteReport>) -> RunRecord {
+        RunRecord {
+            schema: 1,
+            trace: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
+            root: "00f067aa0ba902b7".into(),
+            remote_parent: None,
+            service: "dagger".into(),
+            command: "up".into(),
+            directory: "/p".into(),
+            started_ms: 0,
+            exit_code: 0,
+            query_url: None,
+            export: ExportReport {
+                spans: vec!["1".into(), "2".into()],
+                routes,
+                ..ExportReport::default()
+            },
+        }
+    }
+
+    fn route(route: Route, delivered: u64, lost: &[&str], error: Option<&str>) -> RouteReport {
+        RouteReport {
+            route,
+            address: "http://localhost:14268/api/traces".into(),
+            delivered,
+            lost: lost.iter().map(|id| (*id).into()).collect(),
+            error: error.map(Into::into),
+        }
+    }
+
+    fn printed(routes: Vec<RouteReport>) -> String {
+        let mut out = Vec::new();
+        print(&mut out, &record(routes), false, false, false).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_ending_has_its_line() {
+        insta::assert_snapshot!(
+            [
+                printed(vec![]),
+                printed(vec![route(Route::Collector, 2, &[], None)]),
+                printed(vec![route(Route::Agent, 2, &[], None)]),
+                printed(vec![route(Route::Collector, 0, &["1", "2"], Some("connection refused"))]),
+            ].concat(),
+            @""
+        );
+    }
+
+    #[test]
+    fn quiet_still_warns() {
+        let mut out = Vec::new();
+        let lost = record(vec![route(Route::Collector, 1, &["2"], Some("HTTP 500"))]);
+        print(&mut out, &lost, true, false, false).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "warning: 1 of 2 spans did not reach http://localhost:14268/api/traces: HTTP 500\n"
+        );
+    }
+}

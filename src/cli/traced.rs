@@ -1,0 +1,184 @@
+//! A command inside its trace: set up, root span, exit code, export, record, the line at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, debug, field::Empty, info_span, warn};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::diagnostic::Failure;
+use super::env::Env;
+use super::logging::Level;
+use super::{interrupt, redact, trace_line};
+use crate::buildkit::Propagate;
+use crate::telemetry::{self, Handle, RemoteParent, Settings};
+use crate::trace::report::RunRecord;
+use crate::trace::runs::Runs;
+
+/// How long a dead, slow or wrong collector may delay the exit.
+const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Threads that drive connections and timers; files are read on others.
+const WORKER_THREADS: usize = 2;
+
+/// What a command starts with.
+pub(super) struct Start<'a> {
+    /// The surroundings.
+    pub(super) env: &'a Env,
+    /// The arguments, with the program's name.
+    pub(super) args: &'a [String],
+    /// What is logged.
+    pub(super) log_level: Level,
+}
+
+/// What a traced command works with.
+pub(super) struct Traced {
+    /// Gives the trace context to calls.
+    pub(super) propagate: Arc<dyn Propagate>,
+    /// Cancelled by Ctrl-C.
+    pub(super) cancel: CancellationToken,
+}
+
+struct Context(Handle);
+
+impl Propagate for Context {
+    fn traceparent(&self, span: &Span) -> Option<String> {
+        self.0.traceparent_of(span)
+    }
+
+    fn tracestate(&self) -> Option<String> {
+        self.0.tracestate()
+    }
+}
+
+impl Start<'_> {
+    /// Runs `work` in the root span of a trace, exports it, and gives the exit code.
+    ///
+    /// # Errors
+    /// When the settings make no sense or the process cannot be set up; a failure of `work` is told
+    /// on standard error.
+    pub(super) fn traced(
+        &self,
+        command: &'static str,
+        quiet: bool,
+        json: bool,
+        work: impl AsyncFnOnce(Traced) -> Result<(), Failure>,
+    ) -> Result<u8, Failure> {
+        let env = self.env;
+        let settings = Settings::read(&|key| env.get(key))?;
+        let parent = env
+            .get("TRACEPARENT")
+            .map(|text| RemoteParent::parse(&text, env.get("TRACESTATE").as_deref()));
+        let (parent, malformed) = match parent {
+            Some(Ok(parent)) => (Some(parent), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let remote_parent = parent.as_ref().map(|parent| parent.span.to_string());
+        let (layer, telemetry) = telemetry::start(&settings, parent);
+        let level = self.log_level;
+        let log = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(env.colour())
+            .with_filter(filter_fn(move |metadata| level.wants(metadata)));
+        tracing_subscriber::registry().with(layer).with(log).init();
+        if let Some(error) = malformed {
+            warn!(%error, "TRACEPARENT is ignored");
+        }
+
+        let started = SystemTime::now();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKER_THREADS)
+            .enable_all()
+            .build()?;
+        let cancel = CancellationToken::new();
+        let traced = Traced {
+            propagate: Arc::new(Context(telemetry.handle())),
+            cancel: cancel.clone(),
+        };
+        let (code, root) = runtime.block_on(async {
+            interrupt::watch(cancel)?;
+            let root = info_span!(
+                "command",
+                otel.name = format!("dagger {command}"),
+                dagger.version = env!("CARGO_PKG_VERSION"),
+                dagger.command = command,
+                dagger.args = redact::command_line(self.args.iter().skip(1).map(String::as_str)),
+                dagger.exit_code = Empty,
+                dagger.cancelled = Empty,
+                otel.status = Empty,
+                otel.status_message = Empty,
+            );
+            let id = telemetry.handle().span_id_of(&root);
+            let result = work(traced).instrument(root.clone()).await;
+            Ok::<_, Failure>((end(&root, &result, env), id))
+        })?;
+        let destinations = telemetry.destinations();
+        let trace = telemetry.trace_id();
+        let export = telemetry.shutdown(EXPORT_DEADLINE);
+        let record = RunRecord {
+            schema: 1,
+            trace: trace.to_string(),
+            root: root.map(|id| id.to_string()).unwrap_or_default(),
+            remote_parent,
+            service: settings.service().to_owned(),
+            command: command.to_owned(),
+            directory: env.cwd.display().to_string(),
+            started_ms: millis(started),
+            exit_code: i32::from(code),
+            query_url: env.get("JAEGER_QUERY_URL"),
+            export,
+        };
+        debug!(?destinations, "exported");
+        self.keep(&record);
+        trace_line::print(&mut std::io::stderr(), &record, quiet, json, env.colour())?;
+        runtime.shutdown_background();
+        Ok(code)
+    }
+
+    /// Keeps the record for `verify`; without one the build is still what it is.
+    fn keep(&self, record: &RunRecord) {
+        let Some(state) = self.env.state_dir() else {
+            warn!("HOME is not set: the run is not recorded");
+            return;
+        };
+        if let Err(error) = Runs::new(&state).save(record) {
+            warn!(%error, "the run is not recorded");
+        }
+    }
+}
+
+/// Tells a failure, ends the root span, and gives the exit code.
+fn end(root: &Span, result: &Result<(), Failure>, env: &Env) -> u8 {
+    let code = match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            let code = failure.exit_code();
+            if code == 130 {
+                root.record("dagger.cancelled", true);
+            }
+            root.record("otel.status", "error");
+            root.record("otel.status_message", failure.to_string());
+            code
+        }
+    };
+    root.record("dagger.exit_code", i64::from(code));
+    if let Err(failure) = result {
+        if !failure.is_told() {
+            // A closed standard error leaves the exit code to tell it.
+            let _ = failure.print(&mut std::io::stderr(), env.colour());
+        }
+    }
+    code
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,144 @@
+//! `dagger up`: builds a Dockerfile on a BuildKit daemon, and traces it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
+
+use super::diagnostic::Failure;
+use super::display::Display;
+use super::env::Env;
+use super::export_flag;
+use super::traced::{Start, Traced};
+use crate::engine::{self, Choice};
+use crate::plan::Dockerfile;
+use crate::progress::event::{BuildEvent, Outcome};
+use crate::solve::{DockerfileOptions, Solve, SolveError, Solved};
+
+/// Arguments of `dagger up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The directory to build
+    #[arg(default_value = ".", value_name = "DIR")]
+    context: PathBuf,
+
+    /// The Dockerfile [default: DIR/Dockerfile]
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// The stage to build [default: the last]
+    #[arg(short, long, value_name = "STAGE")]
+    target: Option<String>,
+
+    /// Set a build argument; without a value it is taken from the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    build_args: Vec<String>,
+
+    /// Build for these platforms, e.g. linux/amd64,linux/arm64
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH")]
+    platform: Vec<String>,
+
+    /// Run every step again
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Where the result goes: local:DIR, tar:FILE or none
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Vec<String>,
+
+    /// How the build is shown
+    #[arg(long, value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
+    log_format: LogFormat,
+
+    /// Show nothing but failures
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// How the build is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Live rows on a terminal, plain lines elsewhere
+    Auto,
+    /// Live rows
+    Tty,
+    /// Plain lines
+    Plain,
+    /// One JSON event a line
+    Json,
+}
+
+/// Runs the build and gives the exit code.
+///
+/// # Errors
+/// When arguments or settings make no sense. What goes wrong once the trace has begun is told here
+/// and ends in the exit code.
+pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
+    let env = start.env;
+    let solve = args.solve(env)?;
+    let choice = Choice::new(env.get("BUILDKIT_HOST").as_deref())?;
+    let json = args.log_format == LogFormat::Json;
+    start.traced("up", args.quiet, json, async |traced| {
+        let display = Display::start(env, args.log_format, args.quiet);
+        let result = build(&solve, &choice, &traced, display.events()).await;
+        let outcome = match &result {
+            Ok(_) => Some(Outcome::Done),
+            Err(Failure::Build(error)) => Some(error.outcome()),
+            // Nothing was begun that could be drawn as ended.
+            Err(_) => None,
+        };
+        display.finish(outcome).await;
+        result.map(drop)
+    })
+}
+
+async fn build(
+    solve: &Solve,
+    choice: &Choice,
+    traced: &Traced,
+    events: mpsc::Sender<Vec<BuildEvent>>,
+) -> Result<Solved, Failure> {
+    let connection = tokio::select! {
+        connection = engine::connect(choice, traced.propagate.clone()) => connection?,
+        () = traced.cancel.cancelled() => return Err(SolveError::Cancelled.into()),
+    };
+    Ok(solve
+        .run(&connection.client, events, &traced.cancel)
+        .await?)
+}
+
+impl UpArgs {
+    /// What the arguments ask for, checked as far as it can be without an engine.
+    fn solve(&self, env: &Env) -> Result<Solve, Failure> {
+        let exports = export_flag::parse(&self.output, &env.cwd)?;
+        let mut build_args = BTreeMap::new();
+        for text in &self.build_args {
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                // As docker does: a name alone passes the variable on, if it is set.
+                None => (text.as_str(), (env.var)(text)),
+            };
+            if name.is_empty() {
+                let message = format!("--build-arg `{text}` has no name");
+                return Err(Failure::Usage {
+                    message,
+                    help: "write `--build-arg NAME=VALUE`".into(),
+                });
+            }
+            build_args.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        let options = DockerfileOptions {
+            target: self.target.clone(),
+            build_args,
+            platforms: self.platform.clone(),
+            no_cache: self.no_cache,
+        };
+        let dockerfile = Dockerfile::find(&env.cwd, &self.context, self.file.as_deref())?;
+        Ok(Solve {
+            dockerfile,
+            options,
+            exports,
+        })
+    }
+}

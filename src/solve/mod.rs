@@ -1,0 +1,14 @@
+//! Runs a build: the request, the session beside it, the status stream, cancellation, the vertex spans.
+//!
+//! Lives here: one solve from start to result. Elsewhere: the calls (`buildkit`), what the daemon asks
+//! for meanwhile (`session`), what people see (`progress`). Start at [`Solve::run`].
+
+mod error;
+mod events;
+mod record;
+mod request;
+mod run;
+
+pub use error::SolveError;
+pub use request::{DockerfileOptions, Export};
+pub use run::{Solve, Solved};

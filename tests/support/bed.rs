@@ -1,0 +1,103 @@
+//! The bed: brought up by `tests/testbed/up`, ended when this process is gone.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// A running bed; its facts are those of `bed.json`.
+pub struct Bed {
+    facts: Value,
+}
+
+/// How a buildkitd of the bed exports its own spans.
+#[derive(Clone, Copy, Debug)]
+pub enum Engine {
+    /// To Jaeger's collector, over HTTP.
+    Http,
+    /// To Jaeger's agent, over UDP.
+    Udp,
+    /// Nowhere.
+    Mute,
+}
+
+/// The bed of this test process.
+pub fn bed() -> &'static Bed {
+    static BED: OnceLock<Bed> = OnceLock::new();
+    BED.get_or_init(Bed::up)
+}
+
+impl Bed {
+    fn up() -> Self {
+        let dir = PathBuf::from(format!(
+            "{}/dagger-it-{}",
+            std::env::temp_dir().display(),
+            std::process::id()
+        ));
+        let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/up");
+        let status = Command::new(up)
+            .arg("--parent")
+            .arg(std::process::id().to_string())
+            .arg(&dir)
+            .args(["jaeger", "buildkitd", "buildkitd:udp", "buildkitd:mute"])
+            .status()
+            .expect("tests/testbed/up can be run");
+        assert!(status.success(), "the test bed did not come up");
+        let json = std::fs::read(dir.join("bed.json")).expect("bed.json is there");
+        Self {
+            facts: serde_json::from_slice(&json).expect("bed.json is JSON"),
+        }
+    }
+
+    fn fact(&self, pointer: &str) -> String {
+        let fact = self.facts.pointer(pointer).and_then(Value::as_str);
+        fact.unwrap_or_else(|| panic!("bed.json has no {pointer}"))
+            .to_owned()
+    }
+
+    /// Jaeger's query URL.
+    pub fn query_url(&self) -> String {
+        self.fact("/jaeger/query_url")
+    }
+
+    /// Jaeger's collector, thrift over HTTP.
+    pub fn collector(&self) -> String {
+        self.fact("/jaeger/collector_url")
+    }
+
+    /// Jaeger's agent, compact thrift over UDP: `host:port`.
+    pub fn agent(&self) -> String {
+        self.fact("/jaeger/agent")
+    }
+
+    /// A daemon's address, `unix://...`.
+    pub fn unix(&self, engine: Engine) -> String {
+        self.fact(&format!("/buildkitd/{}/unix", engine.name()))
+    }
+
+    /// A daemon's address, `tcp://...`.
+    pub fn tcp(&self, engine: Engine) -> String {
+        self.fact(&format!("/buildkitd/{}/tcp", engine.name()))
+    }
+
+    /// The root file system that contexts build from.
+    pub fn rootfs(&self) -> PathBuf {
+        self.fact("/rootfs_tar").into()
+    }
+
+    /// The programs of the bed: `buildctl` and kin.
+    pub fn program(&self, name: &str) -> PathBuf {
+        Path::new(&self.fact("/bin")).join(name)
+    }
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Udp => "udp",
+            Self::Mute => "mute",
+        }
+    }
+}
