@@ -8,8 +8,7 @@ cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 export CARGO_TARGET_DIR ?= $(cache)/dagger/target
 
 # The bed of `make bed-up`: where it lives, and what runs in it.
-temp := $(or $(TMPDIR),/tmp)
-BED ?= $(temp)/dagger-bed-$(shell id -u)
+BED ?= $(cache)/dagger/bed
 SERVICES ?= jaeger buildkitd
 
 .PHONY: help demo test lint bench bed-up bed-down clean
@@ -37,8 +36,8 @@ bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@echo 'to use it:  . $(BED)/env      to end it:  make bed-down'
 
 bed-down: ## end that bed, and those that demos have left
-	@for bed in "$(BED)" "$(temp)"/dagger-demo.*/bed; do tests/testbed/down "$$bed"; done
-	@rm -rf "$(BED)" "$(temp)"/dagger-demo.*
+	@for bed in "$(BED)" "$${TMPDIR:-/tmp}"/dagger-demo.*/bed; do tests/testbed/down "$$bed"; done
+	@rm -rf "$${TMPDIR:-/tmp}"/dagger-demo.*
 
 clean: bed-down ## end the beds, remove what cargo built (not the daemons: they take minutes)
 	cargo clean

@@ -10,3 +10,6 @@ cache_home="${XDG_CACHE_HOME:-$HOME/.cache}/dagger-testbed"
 
 # Debian keeps runc and iptables here; a user's PATH often leaves it out.
 PATH="$PATH:/usr/sbin:/sbin"
+
+# As in the Makefile, for the scripts that call cargo without it.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/dagger/target}

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Builds commands out of a Go module that is committed beside this folder.
-# Its hash is part of every Go part's key, so a change here rebuilds them.
+# Its hash is part of every Go part's key: a change here builds them anew.
 
 # Everything Go writes stays under our own cache folder. Set, not merged: flags
 # of the user's would change what is built.
@@ -8,15 +8,6 @@ go_env() {
     export GOMODCACHE="$cache_home/go/mod" GOCACHE="$cache_home/go/build"
     export GOFLAGS="-modcacherw -buildvcs=false" GOWORK=off CGO_ENABLED=0
     unset GOOS GOARCH GOBIN GOEXPERIMENT
-}
-
-# The Go that a module of ours asks for; nothing if the one on PATH will do.
-go_too_old() { # MODULE
-    local want have
-    want=$(sed -n 's/^go //p' "$here/$1/go.mod")
-    have=$(cd "$here/$1" && go env GOVERSION 2>/dev/null) || have=go0
-    have=${have#go}
-    [[ $(printf '%s\n' "$want" "${have%% *}" | sort -V | head -n 1) == "$want" ]] || echo "$want"
 }
 
 # The version of a dependency, as go.mod has it.

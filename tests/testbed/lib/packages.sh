@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Debian packages: which are missing, and installing them.
+# What has to be on the machine: which of it is missing, and how to get it.
 
 # Prints the package for each COMMAND:PACKAGE whose command is not there.
 missing_packages() {
@@ -60,3 +60,21 @@ install_packages() (
     done
     exit 1
 )
+
+# The Go that a module of ours asks for; nothing if the one on PATH will do.
+go_too_old() { # MODULE
+    local want have
+    want=$(sed -n 's/^go //p' "$here/$1/go.mod")
+    have=$(cd "$here/$1" && go env GOVERSION 2>/dev/null) || have=go0
+    have=${have#go}
+    [[ $(printf '%s\n' "$want" "${have%% *}" | sort -V | head -n 1) == "$want" ]] || echo "$want"
+}
+
+go_install_command() { # VERSION
+    local arch
+    arch=$(uname -m)
+    case $arch in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; esac
+    [[ $1 == *.*.* ]] || set -- "$1.0"
+    # shellcheck disable=SC2016 # the reader's PATH
+    echo "curl -L https://go.dev/dl/go$1.linux-$arch.tar.gz | sudo tar -C /usr/local -xz; export" 'PATH="/usr/local/go/bin:$PATH"'
+}
