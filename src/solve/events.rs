@@ -92,9 +92,14 @@ fn line(position: Option<crate::proto::control::Position>) -> u32 {
         .unwrap_or(0)
 }
 
+/// The end of the year 9999, in seconds since the epoch: later times are no times.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// The daemon's time; `None` if it is before the epoch or absurd.
 fn time(stamp: Timestamp) -> Option<SystemTime> {
-    let seconds = u64::try_from(stamp.seconds).ok()?;
+    let seconds = u64::try_from(stamp.seconds)
+        .ok()
+        .filter(|seconds| *seconds <= LAST_SECOND)?;
     let nanos = u32::try_from(stamp.nanos)
         .ok()
         .filter(|nanos| *nanos < 1_000_000_000)?;

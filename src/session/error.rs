@@ -1,0 +1,70 @@
+//! What can go wrong while the daemon is answered.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+use tonic::Code;
+
+/// What can go wrong while the daemon is answered. Its text reaches the user through the daemon, as
+/// the reason why a step failed.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The tunnel broke.
+    #[error("the session's connection broke: {0}")]
+    Connection(#[from] hyper::Error),
+    /// A path that could not be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Path {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name that the protocol cannot carry.
+    #[error("the name `{}` is not UTF-8, and BuildKit carries only UTF-8: rename it or exclude it in .dockerignore", path.display())]
+    Name {
+        /// The path, shown as well as it can be.
+        path: PathBuf,
+    },
+    /// A pattern of .dockerignore, or of the frontend, that means nothing.
+    #[error("the pattern `{pattern}` cannot be read: {problem}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The daemon asked for something that is not served.
+    #[error("{0}")]
+    Refused(String),
+    /// The daemon broke the protocol.
+    #[error("unexpected message from the daemon: {0}")]
+    Protocol(String),
+    /// The daemon ended a transfer with an error.
+    #[error("the daemon ended the transfer: {0}")]
+    Peer(String),
+    /// The daemon went away in the middle.
+    #[error("the transfer was cancelled")]
+    Cancelled,
+}
+
+impl SessionError {
+    /// The gRPC code that the daemon is answered with.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Refused(_) => Code::NotFound,
+            Self::Pattern { .. } | Self::Name { .. } => Code::InvalidArgument,
+            Self::Protocol(_) => Code::InvalidArgument,
+            Self::Cancelled => Code::Cancelled,
+            Self::Connection(_) => Code::Unavailable,
+            Self::Path { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
+            Self::Path { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Code::PermissionDenied
+            }
+            Self::Path { .. } | Self::Peer(_) => Code::Unknown,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The paths of the files that may be asked for, by id, in little room.
+//!
+//! Ids count all entries, but only regular files can be asked for. A path is kept as its directory's
+//! number and its name's place in one text, so that 200,000 files take a few MiB.
+
+/// Paths by id.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    directories: Vec<Box<str>>,
+    names: String,
+    /// Sorted by id, as ids only grow.
+    files: Vec<File>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct File {
+    id: u32,
+    directory: u32,
+    /// Where the name begins; it ends where the next one begins.
+    name: u32,
+    asked: bool,
+}
+
+impl Paths {
+    /// Notes that `id` is the file `name` in `directory` (both relative, `directory` without a
+    /// trailing slash, empty for the root).
+    ///
+    /// `None`: the names take more than 4 GiB.
+    pub(super) fn add(&mut self, id: u32, directory: &str, name: &str) -> Option<()> {
+        if self
+            .directories
+            .last()
+            .is_none_or(|last| **last != *directory)
+        {
+            self.directories.push(directory.into());
+        }
+        let file = File {
+            id,
+            directory: u32::try_from(self.directories.len() - 1).ok()?,
+            name: u32::try_from(self.names.len()).ok()?,
+            asked: false,
+        };
+        self.names.push_str(name);
+        self.files.push(file);
+        Some(())
+    }
+
+    /// The path of a file, the first time it is asked for.
+    pub(super) fn take(&mut self, id: u32) -> Option<String> {
+        let index = self.files.binary_search_by_key(&id, |file| file.id).ok()?;
+        let file = self.files.get_mut(index).filter(|file| !file.asked)?;
+        file.asked = true;
+        let (directory, start) = (file.directory, file.name);
+        let end = self
+            .files
+            .get(index + 1)
+            .map_or(self.names.len(), |next| next.name as usize);
+        let name = self.names.get(start as usize..end)?;
+        let directory = self.directories.get(directory as usize)?;
+        Some(if directory.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{directory}/{name}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_can_be_asked_for_once() {
+        let mut paths = Paths::default();
+        for (id, directory, name) in [(0, "", "a"), (2, "d", "b"), (3, "d", "c"), (5, "", "z")] {
+            paths.add(id, directory, name).unwrap();
+        }
+        let taken = [0, 1, 2, 3, 5, 3, 9].map(|id| paths.take(id));
+        let expected = [
+            Some("a"),
+            None,
+            Some("d/b"),
+            Some("d/c"),
+            Some("z"),
+            None,
+            None,
+        ];
+        assert_eq!(taken, expected.map(|path| path.map(str::to_owned)));
+    }
+}
