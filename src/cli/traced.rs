@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, debug, field::Empty, info_span, warn};
+use tracing::{Instrument, Span, field::Empty, info_span, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -117,7 +117,6 @@ impl Start<'_> {
             let result = work(traced).instrument(root.clone()).await;
             Ok::<_, Failure>((end(&root, &result, env), id))
         })?;
-        let destinations = telemetry.destinations();
         let trace = telemetry.trace_id();
         let export = telemetry.shutdown(EXPORT_DEADLINE);
         let record = RunRecord {
@@ -133,7 +132,6 @@ impl Start<'_> {
             query_url: env.get("JAEGER_QUERY_URL"),
             export,
         };
-        debug!(?destinations, "exported");
         self.keep(&record);
         trace_line::print(&mut std::io::stderr(), &record, quiet, json, env.colour())?;
         runtime.shutdown_background();

@@ -1,0 +1,21 @@
+//! Spans out: from `tracing` to Jaeger.
+//!
+//! Lives here: the settings, the layer that records spans, the thread that exports them, Jaeger's
+//! collector and agent. Elsewhere: reading spans back (`trace`, `verify`). Other rooms know only
+//! `tracing`; the fields that the recorder understands are in [`recorder`]. Start at [`start`].
+
+mod agent;
+mod collector;
+mod encode;
+mod exporter;
+mod handle;
+mod parent;
+mod pipeline;
+mod recorded;
+pub mod recorder;
+mod settings;
+
+pub use exporter::{ExportError, Exporter};
+pub use handle::{Handle, Telemetry, start};
+pub use parent::{ParentError, RemoteParent};
+pub use settings::{Destination, Settings, SettingsError};

@@ -1,0 +1,115 @@
+//! The thread that exports: batches from the queue, retries, and what became of each span.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use super::agent::Agent;
+use super::collector::Collector;
+use super::exporter::{ExportError, Exporter};
+use super::settings::Destination;
+use crate::trace::model::{Resource, Span, SpanId};
+
+/// Spans in one batch at most (as `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`'s default).
+const BATCH_SPANS: usize = 512;
+
+/// How long a batch may wait to fill.
+const BATCH_WAIT: Duration = Duration::from_secs(1);
+
+/// Tries of one batch, and the pause before the second; it doubles.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What became of the spans so far.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) delivered: Vec<SpanId>,
+    pub(super) error: Option<String>,
+}
+
+/// Progress that the thread and the one who waits for it share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared(Arc<Mutex<Progress>>);
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Progress> {
+        // Whole after each call, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Exports until the queue's other end is gone and all is sent.
+pub(super) fn run(
+    queue: &Receiver<Span>,
+    destination: &Destination,
+    resource: &Resource,
+    progress: &Shared,
+) {
+    let mut exporter: Option<Box<dyn Exporter>> = None;
+    let mut open = true;
+    while open {
+        let mut batch = Vec::new();
+        open = fill(queue, &mut batch);
+        if batch.is_empty() {
+            continue;
+        }
+        // With the first batch: setting up costs time and memory that a run without spans saves.
+        let result = match &mut exporter {
+            Some(exporter) => send(exporter.as_mut(), &batch),
+            None => connect(destination, resource)
+                .and_then(|made| send(exporter.insert(made).as_mut(), &batch)),
+        };
+        let mut progress = progress.lock();
+        match result {
+            Ok(()) => progress.delivered.extend(batch.iter().map(|span| span.id)),
+            Err(error) => {
+                debug!(%error, spans = batch.len(), "a batch was lost");
+                progress.error = Some(error.reason);
+            }
+        }
+    }
+}
+
+/// Waits for spans; false when no more will come.
+fn fill(queue: &Receiver<Span>, batch: &mut Vec<Span>) -> bool {
+    let until = Instant::now() + BATCH_WAIT;
+    while batch.len() < BATCH_SPANS {
+        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(span) => batch.push(span),
+            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+    true
+}
+
+fn connect(
+    destination: &Destination,
+    resource: &Resource,
+) -> Result<Box<dyn Exporter>, ExportError> {
+    Ok(match destination {
+        Destination::Collector { url, credentials } => {
+            Box::new(Collector::new(url, credentials.clone(), resource)?)
+        }
+        Destination::Agent { host, port } => Box::new(Agent::new(host, *port, resource)?),
+    })
+}
+
+/// Sends a batch, again if the failure may pass. The same bytes each time, so that a collector that
+/// had stored the first ones sees equal copies.
+fn send(exporter: &mut dyn Exporter, batch: &[Span]) -> Result<(), ExportError> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match exporter.export(batch) {
+            Err(error) if error.passing => {
+                debug!(%error, wait = ?pause, "a batch was refused; trying again")
+            }
+            result => return result,
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+    exporter.export(batch)
+}

@@ -1,0 +1,113 @@
+//! What was recorded so far: the ids that the report is made of, and the queue to the exporter.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing::span::Id;
+
+use crate::trace::model::{Span, SpanId};
+
+/// Spans of a run, as seen from the recording side. Shared by all threads.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    state: Mutex<State>,
+    seed: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Absent: nothing is to be exported, or no more.
+    queue: Option<SyncSender<Span>>,
+    /// Open spans, by their id in `tracing`.
+    open: HashMap<u64, SpanId>,
+    ended: Vec<SpanId>,
+    dropped: Vec<SpanId>,
+    made: u64,
+}
+
+impl Recorded {
+    /// `seed` makes ids differ between runs.
+    pub(super) fn new(queue: Option<SyncSender<Span>>, seed: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue,
+                ..State::default()
+            }),
+            seed,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole after each call, whoever panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An id that no other span of this run has, and that does not tell its number.
+    pub(super) fn next_id(&self) -> SpanId {
+        let mut state = self.state();
+        loop {
+            state.made += 1;
+            // SplitMix64 (Steele et al. 2014): a bijection, so different numbers give different ids.
+            let mut id = self
+                .seed
+                .wrapping_add(state.made.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            id ^= id >> 31;
+            if id != 0 {
+                return SpanId(id);
+            }
+        }
+    }
+
+    pub(super) fn begun(&self, tracing: &Id, id: SpanId) {
+        self.state().open.insert(tracing.into_u64(), id);
+    }
+
+    pub(super) fn ended(&self, tracing: &Id, span: Span) {
+        let mut state = self.state();
+        state.open.remove(&tracing.into_u64());
+        let id = span.id;
+        state.ended.push(id);
+        match state.queue.as_ref().map(|queue| queue.try_send(span)) {
+            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) => {
+                state.dropped.push(id)
+            }
+            Some(Ok(())) | None => {}
+        }
+    }
+
+    /// No more spans are exported: the exporter's thread ends when it has sent what waits.
+    pub(super) fn close(&self) {
+        self.state().queue = None;
+    }
+
+    /// The id of a span that is open.
+    pub(super) fn id_of(&self, tracing: &Id) -> Option<SpanId> {
+        self.state().open.get(&tracing.into_u64()).copied()
+    }
+
+    /// Ids of the spans that ended, that are open, and that found the queue full.
+    pub(super) fn ids(&self) -> (Vec<SpanId>, Vec<SpanId>, Vec<SpanId>) {
+        let state = self.state();
+        (
+            state.ended.clone(),
+            state.open.values().copied().collect(),
+            state.dropped.clone(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_never_zero() {
+        let recorded = Recorded::new(None, 0);
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| recorded.next_id().0).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(!ids.contains(&0));
+    }
+}
