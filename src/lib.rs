@@ -7,3 +7,4 @@
 pub mod progress;
 pub mod proto;
 pub mod trace;
+pub mod verify;

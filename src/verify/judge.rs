@@ -1,0 +1,60 @@
+//! Holds the rules against a trace.
+
+use super::evidence::{Evidence, Tolerance};
+use super::finding::Outcome;
+use super::index::Index;
+use super::rules::{RULES, Rule};
+use super::scope::Scope;
+use super::target::Target;
+use crate::trace::jaeger::Answer;
+use crate::trace::model::Span;
+
+/// What the rules say of a trace.
+#[derive(Debug)]
+pub struct Judged {
+    /// Each rule's outcome, in the order of [`RULES`].
+    pub outcomes: Vec<(&'static Rule, Outcome)>,
+    /// The run's first span.
+    pub root: Option<Span>,
+    /// How many spans its part of the trace has.
+    pub spans: usize,
+    /// Their services, in order of the alphabet.
+    pub services: Vec<String>,
+}
+
+/// Holds the rules against a trace.
+pub fn judge(target: &Target, answer: &Answer, tolerance: Tolerance) -> Judged {
+    let index = Index::new(&answer.spans);
+    let scope = Scope::new(target, &index);
+    let evidence = Evidence {
+        target,
+        index: &index,
+        scope,
+        tolerance,
+        unreadable: &answer.unreadable,
+    };
+    let nothing = index.spans().is_empty();
+    let outcomes = RULES
+        .iter()
+        .map(|rule| {
+            let outcome = if nothing && rule.id != "T001" {
+                Outcome::skipped("the trace is not there")
+            } else {
+                rule.check(&evidence)
+            };
+            (rule, outcome)
+        })
+        .collect();
+    let mut services: Vec<String> = Vec::new();
+    for service in index.services() {
+        if evidence.members().any(|span| span.service() == service) {
+            services.push(service.to_owned());
+        }
+    }
+    Judged {
+        outcomes,
+        root: evidence.entry().cloned(),
+        spans: evidence.members().count(),
+        services,
+    }
+}
