@@ -4,6 +4,7 @@
 //! `dagger trace verify` reads the spans back and proves that the trace is whole.
 //! The rooms and the arrows between them are in `docs/design.md`.
 
+pub mod cli;
 pub mod progress;
 pub mod proto;
 pub mod trace;

@@ -58,12 +58,12 @@ impl Runs {
         }
     }
 
-    /// Writes a record at one stroke: a reader sees all of it or nothing. The oldest records beyond
+    /// Saves a record at one stroke: a reader sees all of it or nothing. The oldest records beyond
     /// the limit go.
     ///
     /// # Errors
     /// When the directory or the file cannot be written. That old ones cannot be removed is none.
-    pub fn write(&self, run: &RunRecord) -> Result<PathBuf, TraceError> {
+    pub fn save(&self, run: &RunRecord) -> Result<PathBuf, TraceError> {
         let failed = |doing, path: &Path| {
             let path = path.to_owned();
             move |source| TraceError::Runs {

@@ -55,6 +55,7 @@ impl Completeness {
             scope: Scope::new(target, &index),
             tolerance: Tolerance::default(),
             unreadable: &[],
+            error: None,
         };
         let mut found = 0;
         let mut missing = Vec::new();

@@ -6,6 +6,7 @@ use super::index::Index;
 use super::names;
 use super::scope::Scope;
 use super::target::Target;
+use crate::trace::error::TraceError;
 use crate::trace::model::{Kind, Span};
 
 /// What a rule may look at.
@@ -21,6 +22,8 @@ pub struct Evidence<'a> {
     pub tolerance: Tolerance,
     /// Why spans of the answer could not be read.
     pub unreadable: &'a [String],
+    /// Why the last read failed.
+    pub error: Option<&'a TraceError>,
 }
 
 /// How far times may be off.

@@ -111,12 +111,18 @@ pub(super) fn count(number: usize, one: &str, many: &str) -> String {
 /// A span's name for people: names come from build files and other programs, so control characters
 /// and great lengths are taken out.
 pub(super) fn shown(span: &Span) -> String {
-    let mut clean: String = span.name.chars().filter(|c| !c.is_control()).collect();
+    let mut clean: String = span.name.chars().filter(|c| !steers(*c)).collect();
     if let Some((end, _)) = clean.char_indices().nth(NAME_CHARS) {
         clean.truncate(end);
         clean.push('…');
     }
     format!("`{clean}`")
+}
+
+/// Could the character steer a terminal, or turn the direction of the text around it?
+pub(super) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// How much of a span's name is shown, in characters.

@@ -6,8 +6,12 @@ use super::index::Index;
 use super::rules::{RULES, Rule};
 use super::scope::Scope;
 use super::target::Target;
+use crate::trace::error::TraceError;
 use crate::trace::jaeger::Answer;
 use crate::trace::model::Span;
+
+/// Rules that have something to say of a trace that is not there.
+const WITHOUT_SPANS: [&str; 2] = ["T001", "T008"];
 
 /// What the rules say of a trace.
 #[derive(Debug)]
@@ -22,8 +26,13 @@ pub struct Judged {
     pub services: Vec<String>,
 }
 
-/// Holds the rules against a trace.
-pub fn judge(target: &Target, answer: &Answer, tolerance: Tolerance) -> Judged {
+/// Holds the rules against a trace; `error` is why the last read failed, if it did.
+pub fn judge(
+    target: &Target,
+    answer: &Answer,
+    error: Option<&TraceError>,
+    tolerance: Tolerance,
+) -> Judged {
     let index = Index::new(&answer.spans);
     let scope = Scope::new(target, &index);
     let evidence = Evidence {
@@ -32,12 +41,13 @@ pub fn judge(target: &Target, answer: &Answer, tolerance: Tolerance) -> Judged {
         scope,
         tolerance,
         unreadable: &answer.unreadable,
+        error,
     };
     let nothing = index.spans().is_empty();
     let outcomes = RULES
         .iter()
         .map(|rule| {
-            let outcome = if nothing && rule.id != "T001" {
+            let outcome = if nothing && !WITHOUT_SPANS.contains(&rule.id) {
                 Outcome::skipped("the trace is not there")
             } else {
                 rule.check(&evidence)

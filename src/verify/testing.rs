@@ -191,7 +191,7 @@ impl Whole {
 
 /// The rules that found something, with the severity of the worst.
 pub(crate) fn fired(target: &Target, answer: &Answer) -> BTreeSet<(&'static str, Severity)> {
-    let judged = judge(target, answer, Tolerance::default());
+    let judged = judge(target, answer, None, Tolerance::default());
     judged
         .outcomes
         .into_iter()

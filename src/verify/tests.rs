@@ -437,7 +437,7 @@ fn equal_copies_and_extra_spans_only_warn() {
 #[test]
 fn rule_without_input_says_so() {
     let skipped = |target: &Target, answer: &Answer| -> Vec<&'static str> {
-        let outcomes = judge(target, answer, Tolerance::default()).outcomes;
+        let outcomes = judge(target, answer, None, Tolerance::default()).outcomes;
         let skipped = outcomes
             .into_iter()
             .filter(|(_, outcome)| matches!(outcome, Outcome::Skipped(_)));
@@ -495,7 +495,7 @@ fn orphans_of_one_parent_are_one_finding() {
             .spans
             .push(span(id).under(0x77).of("buildkitd").done());
     }
-    let judged = judge(&whole.target(), &whole.answer(), Tolerance::default());
+    let judged = judge(&whole.target(), &whole.answer(), None, Tolerance::default());
     let orphans = judged.outcomes.iter().find(|(rule, _)| rule.id == "T003");
     let Some((_, Outcome::Checked(findings))) = orphans else {
         panic!("{orphans:?}");
@@ -582,7 +582,7 @@ proptest! {
             target.run = good_build().target().run;
         }
         let answer = Answer { spans, ..Answer::default() };
-        judge(&target, &answer, Tolerance::default());
+        judge(&target, &answer, None, Tolerance::default());
         completeness::Completeness::of(&target, &answer);
     }
 }

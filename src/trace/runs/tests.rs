@@ -30,7 +30,7 @@ fn last_run_of_the_directory_is_found() {
     let home = tempfile::tempdir().unwrap();
     let runs = Runs::new(home.path());
     for (at, directory) in [(1, "/a"), (3, "/a"), (2, "/a"), (4, "/b")] {
-        runs.write(&run(at, directory)).unwrap();
+        runs.save(&run(at, directory)).unwrap();
     }
     let found = runs.last_of(Path::new("/a")).unwrap();
     assert_eq!(found.runs, [run(3, "/a")]);
@@ -45,8 +45,8 @@ fn runs_of_a_trace_are_found_newest_first() {
     let mut second = run(2, "/b");
     second.trace.clone_from(&first.trace);
     second.root = "000000000000000b".into();
-    runs.write(&first).unwrap();
-    runs.write(&second).unwrap();
+    runs.save(&first).unwrap();
+    runs.save(&second).unwrap();
     let trace = first.trace.parse().unwrap();
     assert_eq!(
         runs.of_trace(trace).unwrap().runs,
@@ -54,7 +54,7 @@ fn runs_of_a_trace_are_found_newest_first() {
     );
     // Two runs that begin in the same millisecond are two files.
     first.started_ms = 2;
-    runs.write(&first).unwrap();
+    runs.save(&first).unwrap();
     assert_eq!(runs.of_trace(trace).unwrap().runs.len(), 3);
 }
 
@@ -69,10 +69,10 @@ fn without_a_state_directory_there_are_no_runs() {
 fn corrupt_file_is_named_and_passed_over() {
     let home = tempfile::tempdir().unwrap();
     let runs = Runs::new(home.path());
-    runs.write(&run(1, "/a")).unwrap();
-    let cut = runs.write(&run(2, "/a")).unwrap();
+    runs.save(&run(1, "/a")).unwrap();
+    let cut = runs.save(&run(2, "/a")).unwrap();
     fs::write(&cut, "{\"schema\":1,").unwrap();
-    let newer = runs.write(&run(3, "/a")).unwrap();
+    let newer = runs.save(&run(3, "/a")).unwrap();
     let text = fs::read_to_string(&newer)
         .unwrap()
         .replace("\"schema\":1", "\"schema\":2");
@@ -96,7 +96,7 @@ fn foreign_files_are_neither_read_nor_removed() {
         fs::write(home.path().join("runs").join(name), "x").unwrap();
     }
     for at in 0..(KEPT as u64 + 5) {
-        runs.write(&run(at, "/a")).unwrap();
+        runs.save(&run(at, "/a")).unwrap();
     }
     assert!(runs.last_of(Path::new("/a")).unwrap().unreadable.is_empty());
     assert_eq!(files(home.path()), KEPT + 5);
@@ -107,12 +107,12 @@ fn newest_are_kept_and_the_own_one_always() {
     let home = tempfile::tempdir().unwrap();
     let runs = Runs::new(home.path());
     for at in 100..(100 + KEPT as u64) {
-        runs.write(&run(at, "/a")).unwrap();
+        runs.save(&run(at, "/a")).unwrap();
     }
     // A clock that was set back makes this the oldest of all.
-    let own = runs.write(&run(1, "/b")).unwrap();
+    let own = runs.save(&run(1, "/b")).unwrap();
     assert!(own.exists());
-    runs.write(&run(1000, "/a")).unwrap();
+    runs.save(&run(1000, "/a")).unwrap();
     assert!(!own.exists());
     assert_eq!(files(home.path()), KEPT);
 }
@@ -121,10 +121,10 @@ fn newest_are_kept_and_the_own_one_always() {
 fn leftovers_of_a_killed_writer_go_after_a_day() {
     let home = tempfile::tempdir().unwrap();
     let runs = Runs::new(home.path());
-    let path = runs.write(&run(5, "/a")).unwrap();
+    let path = runs.save(&run(5, "/a")).unwrap();
     let (stale, _) = create_temp(&path).unwrap();
     let (fresh, _) = create_temp(&path.with_file_name(file_name(&run(STALE_MS, "/a")))).unwrap();
-    runs.write(&run(STALE_MS + 6, "/a")).unwrap();
+    runs.save(&run(STALE_MS + 6, "/a")).unwrap();
     assert!(!stale.exists());
     assert!(fresh.exists());
 }
@@ -138,7 +138,7 @@ fn ten_writers_at_once_lose_nothing() {
             let runs = &runs;
             scope.spawn(move || {
                 for at in 0..20 {
-                    runs.write(&run(1 + writer * 20 + at, "/a")).unwrap();
+                    runs.save(&run(1 + writer * 20 + at, "/a")).unwrap();
                     let found = runs.last_of(Path::new("/a")).unwrap();
                     assert_eq!((found.runs.len(), found.unreadable.len()), (1, 0));
                 }
@@ -154,7 +154,7 @@ fn ten_writers_at_once_lose_nothing() {
 fn failure_names_the_file() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("runs"), "in the way").unwrap();
-    let error = Runs::new(home.path()).write(&run(1, "/a")).unwrap_err();
+    let error = Runs::new(home.path()).save(&run(1, "/a")).unwrap_err();
     assert!(
         error
             .to_string()

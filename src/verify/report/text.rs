@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::model::{Report, ResultEntry, Status};
+use crate::verify::finding::{count, steers};
 
 /// How the text looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +97,7 @@ fn write_completeness(out: &mut String, report: &Report) {
         ),
     };
     line(out, &told);
-    if let Some(error) = &complete.error {
+    if let Some(error) = complete.error.as_ref().filter(|_| report.trace.spans > 0) {
         line(out, &format!("last answer: {}", clean(error)));
     }
 }
@@ -125,7 +126,9 @@ fn write_summary(out: &mut String, report: &Report, style: Style) {
         let _ = write!(counts, " ({})", reasons.join("; "));
     }
     let trace = &report.trace;
-    let mut size = format!("{} spans, {} services", trace.spans, trace.services.len());
+    let spans = count(trace.spans, "span", "spans");
+    let services = count(trace.services.len(), "service", "services");
+    let mut size = format!("{spans}, {services}");
     if let Some(duration) = trace.duration_us {
         let _ = write!(size, ", {}", seconds(duration));
     }
@@ -144,7 +147,7 @@ fn seconds(micros: u64) -> String {
 /// Names and messages come from build files and servers: nothing of them may steer the terminal.
 fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .collect()
 }
 

@@ -46,7 +46,7 @@ fn check_count(evidence: &Evidence<'_>) -> Outcome {
         .filter(|span| !known.contains(&span.id))
         .collect();
     let mut findings = Vec::new();
-    if let Some(first) = missing.first() {
+    if !missing.is_empty() {
         let lost = missing
             .iter()
             .filter(|id| run.hopeless.contains(id))
@@ -62,8 +62,7 @@ fn check_count(evidence: &Evidence<'_>) -> Outcome {
             .actual(format!(
                 "{} of them",
                 known.len() - missing.len().min(known.len())
-            ))
-            .note("first missing", first.to_string());
+            ));
         finding = if lost == 0 {
             finding.help(
                 "they were handed over and not stored: see the collector's queue and log; \

@@ -54,9 +54,10 @@ fn finding(evidence: &Evidence<'_>, parent: SpanId, orphans: &[&Span]) -> Findin
         1 => "1 span hangs under a parent that is not in the trace".to_owned(),
         many => format!("{many} spans hang under a parent that is not in the trace"),
     };
-    let callback = orphans
-        .iter()
-        .any(|span| evidence.is_ours(span) && span.kind == Kind::Server);
+    // The daemon's spans hang under each other, and our callbacks under them.
+    let daemons = orphans.iter().any(|span| {
+        span.service() == names::DAEMON || (evidence.is_ours(span) && span.kind == Kind::Server)
+    });
     let (known, help) = match &evidence.target.run {
         Some(run) if run.hopeless.contains(&parent) => (
             "in the export report, as lost",
@@ -66,13 +67,16 @@ fn finding(evidence: &Evidence<'_>, parent: SpanId, orphans: &[&Span]) -> Findin
             "in the export report: it was handed over",
             "the span was sent but not stored: see the collector's queue and log",
         ),
-        _ if callback => (
-            "a span of the daemon",
-            "the daemon's spans are missing: see that buildkitd exports to the same Jaeger \
+        run if daemons => (
+            match run {
+                Some(_) => "a span of the daemon: the export report does not name it",
+                None => "a span of the daemon, or of ours",
+            },
+            "a span of the daemon is missing: see that buildkitd exports to the same Jaeger \
              (JAEGER_TRACE), or give it longer with --timeout",
         ),
         Some(_) => (
-            "not in the export report",
+            "the export report does not name it",
             "the process that made the parent never exported it",
         ),
         None => (
@@ -82,8 +86,6 @@ fn finding(evidence: &Evidence<'_>, parent: SpanId, orphans: &[&Span]) -> Findin
     };
     let mut finding = Finding::new(message)
         .about(orphans.iter().copied())
-        .expected("every parent is in the trace")
-        .actual(format!("{parent} is not"))
         .note("missing parent", format!("{parent} ({known})"))
         .help(help);
     if let Some(first) = orphans.first() {
