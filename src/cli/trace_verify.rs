@@ -206,9 +206,10 @@ pub async fn run(
         warnings,
     } = choose::choose(args, context).await?;
     for warning in warnings {
-        writeln!(context.stderr, "warning: {warning}")?;
+        say(context.stderr, &format!("warning: {warning}\n"));
     }
-    writeln!(context.stderr, "verifying trace {} ({why})", target.trace)?;
+    let verifying = format!("verifying trace {} ({why})\n", target.trace);
+    say(context.stderr, &verifying);
     let subject = Subject {
         trace: target.trace,
         url: url.page(target.trace),
@@ -227,17 +228,21 @@ pub async fn run(
         let stderr = &mut *context.stderr;
         wait(&client, &target, &patience, random, |progress| {
             if let Some(text) = line.update(progress) {
-                // A closed standard error is no reason not to verify.
-                let _ = stderr.write_all(text.as_bytes());
-                let _ = stderr.flush();
+                say(stderr, &text);
             }
         })
         .await
     };
     if let Some(text) = line.finish(&waited) {
-        context.stderr.write_all(text.as_bytes())?;
+        say(context.stderr, &text);
     }
     report(args, context, &target, subject, &waited)
+}
+
+/// Writes to standard error; that it is closed is no reason not to verify.
+fn say(stderr: &mut (dyn Write + Send), text: &str) {
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
 }
 
 fn report(
