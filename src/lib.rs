@@ -14,3 +14,4 @@ pub mod session;
 pub mod solve;
 pub mod telemetry;
 pub mod trace;
+pub mod verify;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use thiserror::Error;
 
+use super::trace_verify::VerifyError;
 use crate::engine::EngineError;
 use crate::plan::PlanError;
 use crate::solve::SolveError;
@@ -33,6 +34,12 @@ pub enum Failure {
     /// The build did not end well.
     #[error(transparent)]
     Build(#[from] SolveError),
+    /// Verification could not be done.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The user stopped it.
+    #[error("interrupted")]
+    Interrupted,
     /// The process could not set itself up.
     #[error("cannot start")]
     System(#[from] io::Error),
@@ -46,7 +53,8 @@ impl Failure {
             Self::Usage { .. } | Self::Settings(_) | Self::Plan(_) => 2,
             Self::Engine(error) if error.is_usage() => 2,
             Self::Engine(_) | Self::Build(SolveError::Engine(_)) => 3,
-            Self::Build(SolveError::Cancelled) => 130,
+            Self::Verify(error) => error.exit_code(),
+            Self::Build(SolveError::Cancelled) | Self::Interrupted => 130,
             Self::System(_) => 1,
         }
     }
@@ -65,10 +73,11 @@ impl Failure {
             Self::Settings(error) => Some(error.help()),
             Self::Plan(error) => Some(error.help()),
             Self::Engine(error) => Some(error.help()),
+            Self::Verify(error) => Some(error.help()),
             Self::Build(SolveError::Engine(_)) => Some(
                 "see the daemon's log; what it had done is cached, so run the build again".into(),
             ),
-            Self::Build(_) | Self::System(_) => None,
+            Self::Build(_) | Self::System(_) | Self::Interrupted => None,
         }
     }
 

@@ -32,13 +32,18 @@ impl Env {
         state.map(|path| path.join("dagger"))
     }
 
-    /// May standard error be coloured? `NO_COLOR` wins, then `CLICOLOR_FORCE`, then the terminal.
+    /// May standard error be coloured?
     pub fn colour(&self) -> bool {
+        self.colour_of(self.stderr_is_terminal)
+    }
+
+    /// May a stream be coloured? `NO_COLOR` wins, then `CLICOLOR_FORCE`, then the terminal.
+    pub fn colour_of(&self, is_terminal: bool) -> bool {
         if self.get("NO_COLOR").is_some() {
             return false;
         }
         let forced = self.get("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-        forced || (self.stderr_is_terminal && self.get("TERM").as_deref() != Some("dumb"))
+        forced || (is_terminal && self.get("TERM").as_deref() != Some("dumb"))
     }
 
     /// Can rows be redrawn on standard error? Not in CI, where the log is kept.

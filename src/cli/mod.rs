@@ -11,6 +11,7 @@ mod interrupt;
 mod logging;
 mod redact;
 mod trace_line;
+mod trace_verify;
 mod traced;
 mod up;
 
@@ -38,6 +39,15 @@ struct Cli {
 enum Command {
     /// Build a Dockerfile on a BuildKit daemon, and trace it
     Up(up::UpArgs),
+    /// Work with traces
+    #[command(subcommand)]
+    Trace(Trace),
+}
+
+#[derive(Debug, Subcommand)]
+enum Trace {
+    /// Read a trace back from Jaeger and prove that it is whole
+    Verify(trace_verify::VerifyArgs),
 }
 
 /// Runs the command line and gives the process's exit code.
@@ -63,10 +73,34 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
     };
     let result = match &cli.command {
         Command::Up(args) => up::run(args, start),
+        Command::Trace(Trace::Verify(args)) => verify(args, env),
     };
     result.unwrap_or_else(|failure| {
         // The exit code tells it too, if standard error is closed.
         let _ = failure.print(&mut std::io::stderr(), env.colour());
         failure.exit_code()
     })
+}
+
+fn verify(args: &trace_verify::VerifyArgs, env: &Env) -> Result<u8, Failure> {
+    let mut context = trace_verify::VerifyContext {
+        state_dir: env.state_dir(),
+        directory: env.cwd.clone(),
+        var: &*env.var,
+        stdout: &mut std::io::stdout(),
+        stderr: &mut std::io::stderr(),
+        stdout_colour: env.colour_of(env.stdout_is_terminal),
+        stderr_live: env.live(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let status = runtime.block_on(async {
+        tokio::select! {
+            status = trace_verify::run(args, &mut context) => status.map_err(Failure::from),
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        }
+    })?;
+    Ok(status.code())
 }

@@ -1,0 +1,306 @@
+//! `dagger trace verify`: proves that a trace in Jaeger is whole.
+//!
+//! Lives here: the flags, choosing the trace, what goes to which stream. Elsewhere: waiting, rules and
+//! reports (`verify`), the query client and the run records (`trace`).
+
+mod choose;
+mod duration;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use thiserror::Error;
+
+use crate::trace::error::TraceError;
+use crate::trace::jaeger::{Answer, JaegerClient};
+use crate::verify::poll::{Patience, Waited, wait};
+use crate::verify::report::{Report, Strictness, Style, Subject, json, text};
+use crate::verify::waiting::WaitingLine;
+use crate::verify::{Target, Tolerance, judge};
+
+use choose::Chosen;
+
+/// Arguments of `dagger trace verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The trace: 16 or 32 hex digits, or the address of its page in Jaeger
+    /// [default: that of the last run in this directory]
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+
+    /// Jaeger's query API; user-info in it is sent as basic auth, `bearer:TOKEN@` as a token
+    /// [env: JAEGER_QUERY_URL] [default: http://localhost:16686]
+    #[arg(long, value_name = "URL")]
+    jaeger_url: Option<String>,
+
+    /// The service whose spans are the run's [default: the run's own, else dagger]
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+
+    /// How the result is printed on standard output
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, value_name = "FORMAT")]
+    format: ReportFormat,
+
+    /// Fail also when a rule could not be checked
+    #[arg(long)]
+    strict: bool,
+
+    /// Fail also on warnings
+    #[arg(long)]
+    deny_warnings: bool,
+
+    /// How long to wait for a complete trace
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    timeout: Duration,
+
+    /// Without a run record: how long nothing new may come before the trace counts as complete
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
+    settle: Duration,
+
+    /// First pause between two reads; pauses grow to 3 s
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration::parse)]
+    interval: Duration,
+
+    /// How long one request may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    request_timeout: Duration,
+
+    /// How far the daemon's clock may be from ours
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration::parse)]
+    clock_tolerance: Duration,
+
+    /// Read once, and judge what is there
+    #[arg(long)]
+    no_wait: bool,
+
+    /// Show also the rules that passed or were skipped
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// How the result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// For people
+    Text,
+    /// For machines: schema 1
+    Json,
+}
+
+/// The world as `verify` sees it.
+pub struct VerifyContext<'a> {
+    /// Where `dagger` keeps its state; `None` if the user has no home.
+    pub state_dir: Option<PathBuf>,
+    /// The working directory, absolute: the last run of it is meant if no id is given.
+    pub directory: PathBuf,
+    /// Looks up an environment variable.
+    pub var: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
+    /// Where the report goes.
+    pub stdout: &'a mut (dyn Write + Send),
+    /// Where everything else goes.
+    pub stderr: &'a mut (dyn Write + Send),
+    /// May the report have colours?
+    pub stdout_colour: bool,
+    /// May the waiting line be redrawn?
+    pub stderr_live: bool,
+}
+
+/// How a verification ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// The trace is what it should be.
+    Passed,
+    /// It is there, and is not.
+    Failed,
+    /// It is not there, or Jaeger does not answer.
+    NotFound,
+}
+
+impl ExitStatus {
+    /// The process's exit code (see `docs/design.md`).
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Failed => 1,
+            Self::NotFound => 4,
+        }
+    }
+}
+
+/// Why nothing was verified.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// What was given is neither an id nor a page.
+    #[error("`{given}` is neither a trace id nor the address of a trace")]
+    Id {
+        /// What was given, without credentials.
+        given: String,
+    },
+    /// Neither an id nor a run.
+    #[error("no trace to verify: no run of `{}` is recorded", directory.display())]
+    NoRun {
+        /// Whose last run was looked for.
+        directory: PathBuf,
+    },
+    /// The record of the run makes no sense.
+    #[error("the run record of trace {trace} holds what is no id")]
+    Record {
+        /// The trace.
+        trace: String,
+        /// What it holds.
+        source: crate::trace::model::IdError,
+    },
+    /// The URL cannot be read, or run records cannot be listed.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// The report cannot be made.
+    #[error("cannot write the report as JSON")]
+    Json(#[from] serde_json::Error),
+    /// The result cannot be told.
+    #[error("cannot write the result")]
+    Write(#[from] io::Error),
+}
+
+impl VerifyError {
+    /// The process's exit code (see `docs/design.md`).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Id { .. } | Self::NoRun { .. } | Self::Record { .. } => 2,
+            Self::Trace(error) if error.is_usage() => 2,
+            Self::Trace(_) => 4,
+            Self::Json(_) | Self::Write(_) => 1,
+        }
+    }
+
+    /// What to do next.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Id { .. } => {
+                "give 16 or 32 hex digits, or paste the address of the trace's page".into()
+            }
+            Self::NoRun { .. } => "run `dagger up` here first, or give the trace's id, which \
+                                   `dagger up` prints at its end"
+                .into(),
+            Self::Record { .. } => "give the trace's id; without its record less is checked".into(),
+            Self::Trace(error) => error.help(),
+            Self::Json(_) | Self::Write(_) => "see where standard output goes".into(),
+        }
+    }
+}
+
+/// Verifies one trace: chooses it, waits for it, judges it and prints the report.
+///
+/// # Errors
+/// When the arguments make no sense, before any network call; or when the result cannot be written.
+/// That the trace is not there or Jaeger does not answer is a result.
+pub async fn run(
+    args: &VerifyArgs,
+    context: &mut VerifyContext<'_>,
+) -> Result<ExitStatus, VerifyError> {
+    let Chosen {
+        target,
+        url,
+        why,
+        warnings,
+    } = choose::choose(args, context).await?;
+    for warning in warnings {
+        say(context.stderr, &format!("warning: {warning}\n"));
+    }
+    let verifying = format!("verifying trace {} ({why})\n", target.trace);
+    say(context.stderr, &verifying);
+    let subject = Subject {
+        trace: target.trace,
+        url: url.page(target.trace),
+        chosen: why,
+    };
+    // A request that hangs must not outlast the wait by much.
+    let patience = args.patience();
+    let request_timeout = if patience.no_wait {
+        args.request_timeout
+    } else {
+        args.request_timeout.min(patience.timeout)
+    };
+    let client = JaegerClient::new(url, request_timeout.max(SHORTEST_REQUEST))?;
+    let mut line = WaitingLine::new(target.trace, context.stderr_live);
+    let waited = {
+        let stderr = &mut *context.stderr;
+        wait(&client, &target, &patience, random, |progress| {
+            if let Some(text) = line.update(progress) {
+                say(stderr, &text);
+            }
+        })
+        .await
+    };
+    if let Some(text) = line.finish(&waited) {
+        say(context.stderr, &text);
+    }
+    report(args, context, &target, subject, &waited)
+}
+
+/// Writes to standard error; that it is closed is no reason not to verify.
+fn say(stderr: &mut (dyn Write + Send), text: &str) {
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}
+
+fn report(
+    args: &VerifyArgs,
+    context: &mut VerifyContext<'_>,
+    target: &Target,
+    subject: Subject,
+    waited: &Waited,
+) -> Result<ExitStatus, VerifyError> {
+    let nothing = Answer::default();
+    let answer = waited.answer.as_ref().unwrap_or(&nothing);
+    let tolerance = Tolerance {
+        clocks: args.clock_tolerance,
+        ..Tolerance::default()
+    };
+    let judged = judge(target, answer, waited.error.as_ref(), tolerance);
+    let strictness = Strictness {
+        skipped: args.strict,
+        warnings: args.deny_warnings,
+    };
+    let report = Report::new(subject, waited, &judged, strictness);
+    let printed = match args.format {
+        ReportFormat::Json => json(&report)?,
+        ReportFormat::Text => text(
+            &report,
+            Style {
+                colour: context.stdout_colour,
+                verbose: args.verbose,
+            },
+        ),
+    };
+    context.stdout.write_all(printed.as_bytes())?;
+    context.stdout.flush()?;
+    Ok(match report.exit_code {
+        0 => ExitStatus::Passed,
+        4 => ExitStatus::NotFound,
+        _ => ExitStatus::Failed,
+    })
+}
+
+/// The least that a request is given, also with `--timeout 0`.
+const SHORTEST_REQUEST: Duration = Duration::from_millis(100);
+
+impl VerifyArgs {
+    fn patience(&self) -> Patience {
+        Patience {
+            timeout: self.timeout,
+            settle: self.settle,
+            interval: self.interval,
+            no_wait: self.no_wait || self.timeout.is_zero(),
+        }
+    }
+}
+
+/// A number from 0 to 1, for the pauses between reads; the middle if the system has none.
+fn random() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! One span of an answer: Jaeger's JSON into the model.
+//!
+//! Tags in which OpenTelemetry's exporters keep kind and status become fields of the model; times go
+//! from microseconds to nanoseconds.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::trace::model::{
+    Attributes, Event, Kind, Resource, Span, SpanId, Status, TraceId, Value,
+};
+
+/// Reads a span; what has no readable id is none.
+pub(super) fn read(json: &Json, resource: Arc<Resource>) -> Result<Span, String> {
+    let trace: TraceId = id(json, "traceID")?;
+    let span: SpanId = id(json, "spanID")?;
+    let start_us = micros(json.get("startTime"));
+    let end_us = start_us.saturating_add(micros(json.get("duration")));
+    let mut attributes = tags(json.get("tags"));
+    let (kind, status) = take_kind_and_status(&mut attributes);
+    let mut events: Vec<Event> = list(json.get("logs")).map(event).collect();
+    events.sort_by_key(|event| event.at_ns);
+    Ok(Span {
+        trace,
+        id: span,
+        parent: parent(json, trace),
+        name: text(json.get("operationName")).to_owned(),
+        kind,
+        start_ns: start_us.saturating_mul(1_000),
+        end_ns: end_us.saturating_mul(1_000),
+        status,
+        attributes,
+        events,
+        resource,
+    })
+}
+
+/// Reads a process.
+pub(super) fn resource(json: &Json) -> Resource {
+    Resource {
+        service: text(json.get("serviceName")).to_owned(),
+        attributes: tags(json.get("tags")),
+    }
+}
+
+fn id<T: std::str::FromStr>(json: &Json, key: &str) -> Result<T, String>
+where
+    T::Err: std::fmt::Display,
+{
+    text(json.get(key))
+        .parse()
+        .map_err(|error| format!("`{key}`: {error}"))
+}
+
+/// The parent in the same trace: `CHILD_OF`, else `FOLLOWS_FROM`, else the deprecated field.
+/// References into other traces are links.
+fn parent(json: &Json, trace: TraceId) -> Option<SpanId> {
+    let of_type = |wanted: &str| {
+        list(json.get("references"))
+            .filter(|reference| text(reference.get("refType")) == wanted)
+            .filter(|reference| id::<TraceId>(reference, "traceID").is_ok_and(|id| id == trace))
+            .find_map(|reference| id(reference, "spanID").ok())
+    };
+    of_type("CHILD_OF")
+        .or_else(|| of_type("FOLLOWS_FROM"))
+        .or_else(|| id(json, "parentSpanID").ok())
+}
+
+fn event(json: &Json) -> Event {
+    let mut attributes = tags(json.get("fields"));
+    // OpenTelemetry's exporters say `event`; others say `message` or `name`.
+    let named = ["event", "message", "name"]
+        .iter()
+        .find_map(|key| attributes.iter().position(|(name, _)| name == key));
+    let name = named.map(|at| attributes.remove(at).1.to_string());
+    Event {
+        name: name.unwrap_or_default(),
+        at_ns: micros(json.get("timestamp")).saturating_mul(1_000),
+        attributes,
+    }
+}
+
+/// Takes the tags that stand for kind and status out of the attributes.
+fn take_kind_and_status(attributes: &mut Attributes) -> (Kind, Status) {
+    let mut kind = Kind::Internal;
+    let (mut error, mut ok, mut description) = (false, false, String::new());
+    attributes.retain(|(key, value)| {
+        match (key.as_str(), value) {
+            ("span.kind", Value::Str(text)) => kind = span_kind(text),
+            ("error", Value::Bool(truth)) => error |= truth,
+            ("error", Value::Str(text)) if text == "true" || text == "false" => {
+                error |= text == "true";
+            }
+            ("otel.status_code", Value::Str(code)) => {
+                error |= code == "ERROR";
+                ok |= code == "OK";
+            }
+            ("otel.status_description", Value::Str(text)) => description.clone_from(text),
+            ("internal.span.format", _) => {}
+            _ => return true,
+        }
+        false
+    });
+    let status = match (error, ok) {
+        (true, _) => Status::Error(description),
+        (false, true) => Status::Ok,
+        (false, false) => Status::Unset,
+    };
+    (kind, status)
+}
+
+fn span_kind(text: &str) -> Kind {
+    match text {
+        "client" => Kind::Client,
+        "server" => Kind::Server,
+        "producer" => Kind::Producer,
+        "consumer" => Kind::Consumer,
+        _ => Kind::Internal,
+    }
+}
+
+fn tags(json: Option<&Json>) -> Attributes {
+    list(json)
+        .map(|tag| (text(tag.get("key")).to_owned(), value(tag)))
+        .collect()
+}
+
+/// A tag's value by its type; one that does not fit stays text.
+fn value(tag: &Json) -> Value {
+    let Some(json) = tag.get("value") else {
+        return Value::Str(String::new());
+    };
+    let typed = match text(tag.get("type")) {
+        "bool" => truth(json).map(Value::Bool),
+        "int64" => whole(json).map(Value::Int),
+        "float64" => real(json).map(Value::Float),
+        "string" | "binary" => None,
+        _ => match json {
+            Json::Bool(truth) => Some(Value::Bool(*truth)),
+            Json::Number(_) => whole(json)
+                .map(Value::Int)
+                .or_else(|| real(json).map(Value::Float)),
+            _ => None,
+        },
+    };
+    typed.unwrap_or_else(|| match json {
+        Json::String(text) => Value::Str(text.clone()),
+        Json::Null => Value::Str(String::new()),
+        other => Value::Str(other.to_string()),
+    })
+}
+
+fn truth(json: &Json) -> Option<bool> {
+    match json {
+        Json::Bool(truth) => Some(*truth),
+        Json::String(text) => text.parse().ok(),
+        Json::Number(number) => number.as_i64().map(|number| number != 0),
+        _ => None,
+    }
+}
+
+/// Jaeger sends whole numbers beyond JavaScript's safe range as text.
+fn whole(json: &Json) -> Option<i64> {
+    match json {
+        Json::Number(number) => number.as_i64().or_else(|| {
+            let real = number.as_f64()?;
+            // Only what a double holds exactly.
+            (real.fract() == 0.0 && real.abs() <= 9_007_199_254_740_992.0).then_some(real as i64)
+        }),
+        Json::String(text) => text.parse().ok(),
+        Json::Bool(truth) => Some(i64::from(*truth)),
+        _ => None,
+    }
+}
+
+fn real(json: &Json) -> Option<f64> {
+    match json {
+        Json::Number(number) => number.as_f64(),
+        Json::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A time or a length in microseconds; 0 for what is none.
+fn micros(json: Option<&Json>) -> u64 {
+    match json {
+        Some(Json::Number(number)) => number
+            .as_u64()
+            // A cast from float saturates, and makes 0 of negatives and of no number.
+            .or_else(|| number.as_f64().map(|real| real as u64))
+            .unwrap_or_default(),
+        Some(Json::String(text)) => text.parse().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+fn text(json: Option<&Json>) -> &str {
+    json.and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The items of a list; `null` and what is no list have none.
+fn list(json: Option<&Json>) -> impl Iterator<Item = &Json> {
+    json.and_then(Json::as_array).into_iter().flatten()
+}

@@ -1,0 +1,109 @@
+//! What a rule may look at.
+
+use std::time::Duration;
+
+use super::index::Index;
+use super::names;
+use super::scope::Scope;
+use super::target::Target;
+use crate::trace::error::TraceError;
+use crate::trace::model::{Kind, Span};
+
+/// What a rule may look at.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// What is verified.
+    pub target: &'a Target,
+    /// All spans of the trace.
+    pub index: &'a Index<'a>,
+    /// The part of them that is the run's.
+    pub scope: Scope,
+    /// How far times may be off.
+    pub tolerance: Tolerance,
+    /// Why spans of the answer could not be read.
+    pub unreadable: &'a [String],
+    /// Why the last read failed.
+    pub error: Option<&'a TraceError>,
+}
+
+/// How far times may be off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    /// Within one process: Jaeger cuts times to microseconds.
+    pub rounding: Duration,
+    /// Between the clocks of two hosts.
+    pub clocks: Duration,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self {
+            rounding: Duration::from_micros(2),
+            clocks: Duration::from_millis(100),
+        }
+    }
+}
+
+impl<'a> Evidence<'a> {
+    /// The run's first span, if it is there.
+    pub fn entry(&self) -> Option<&'a Span> {
+        self.scope.entry.and_then(|id| self.index.get(id))
+    }
+
+    /// The spans of the run's part of the trace, in order of start.
+    pub fn members(&self) -> impl Iterator<Item = &'a Span> {
+        let spans = self.index.spans().iter().copied();
+        spans.filter(|span| self.scope.contains(span))
+    }
+
+    /// Of those, the ones that our process made.
+    pub fn ours(&self) -> impl Iterator<Item = &'a Span> {
+        self.members().filter(|span| self.is_ours(span))
+    }
+
+    /// Did our process make it?
+    pub fn is_ours(&self, span: &Span) -> bool {
+        span.service() == self.target.service
+    }
+
+    /// Our calls to the daemon that it answered, so that it must have a span of them.
+    pub fn answered_calls(&self) -> impl Iterator<Item = &'a Span> {
+        self.ours().filter(|span| {
+            span.kind == Kind::Client && span.name.starts_with(names::DAEMON_CALL) && answered(span)
+        })
+    }
+
+    /// The daemon's span of our call.
+    pub fn daemon_side(&self, call: &Span) -> Option<&'a Span> {
+        let children = self.index.children(call.id).iter().copied();
+        children
+            .filter(|child| child.kind == Kind::Server && child.service() == names::DAEMON)
+            .min_by_key(|child| child.start_ns)
+    }
+
+    /// The spans of steps that our process made.
+    pub fn vertices(&self) -> impl Iterator<Item = &'a Span> {
+        self.ours()
+            .filter(|span| span.attribute(names::VERTEX).is_some())
+    }
+
+    /// Spans of the run's part whose parent is not in the trace.
+    pub fn orphans(&self) -> impl Iterator<Item = &'a Span> {
+        let remote = self.target.remote_parent;
+        self.members().filter(move |span| {
+            span.parent
+                .is_some_and(|parent| Some(parent) != remote && self.index.get(parent).is_none())
+        })
+    }
+}
+
+/// Was it ended on purpose, because something else ended?
+pub(super) fn is_cancelled(span: &Span) -> bool {
+    span.flag(names::CANCELLED) == Some(true)
+}
+
+/// Did the daemon surely see this call? Not if it was cancelled, or if nobody answered: gRPC's
+/// `CANCELLED`, `DEADLINE_EXCEEDED`, `UNAVAILABLE`.
+fn answered(span: &Span) -> bool {
+    !is_cancelled(span) && !matches!(span.int(names::GRPC_STATUS), Some(1 | 4 | 14))
+}

@@ -1,0 +1,39 @@
+//! Names that `dagger` and the daemon give to spans, attributes and events.
+//!
+//! They are part of what users see; `docs/design.md` lists them.
+
+/// Our service name, unless the run says otherwise.
+pub(super) const SERVICE: &str = "dagger";
+/// The daemon's service name.
+pub(super) const DAEMON: &str = "buildkitd";
+
+/// The span of one solve.
+pub(super) const SOLVE: &str = "solve";
+/// How the daemon's own calls begin.
+pub(super) const DAEMON_CALL: &str = "moby.buildkit.";
+/// How the names of command spans begin.
+pub(super) const COMMAND: &str = "dagger ";
+
+/// Digest of the step that a span stands for.
+pub(super) const VERTEX: &str = "vertex";
+/// Was the step's result in the cache?
+pub(super) const CACHED: &str = "buildkit.cached";
+/// Counts on the span of a solve.
+pub(super) const STEPS_TOTAL: &str = "buildkit.steps.total";
+/// Steps whose result was in the cache.
+pub(super) const STEPS_CACHED: &str = "buildkit.steps.cached";
+/// Steps that failed.
+pub(super) const STEPS_FAILED: &str = "buildkit.steps.failed";
+/// The process's exit code, on the root.
+pub(super) const EXIT_CODE: &str = "dagger.exit_code";
+/// Ended because something else did; no failure.
+pub(super) const CANCELLED: &str = "dagger.cancelled";
+/// Failed, and was tried again.
+pub(super) const RETRIED: &str = "dagger.retried";
+/// How a call ended, as gRPC numbers it.
+pub(super) const GRPC_STATUS: &str = "rpc.grpc.status_code";
+
+/// Event: one line that a step wrote.
+pub(super) const OUTPUT: &str = "output";
+/// Event: an error, by OpenTelemetry's conventions.
+pub(super) const EXCEPTION: &str = "exception";

@@ -1,0 +1,61 @@
+//! T001: the trace was stored.
+
+use std::error::Error;
+
+use super::Rule;
+use crate::verify::evidence::Evidence;
+use crate::verify::finding::{Finding, Outcome, Severity, count};
+
+pub(super) const RULE: Rule = Rule {
+    id: "T001",
+    name: "trace-found",
+    severity: Severity::Error,
+    proves: "it was stored",
+    check,
+};
+
+fn check(evidence: &Evidence<'_>) -> Outcome {
+    let mut findings = Vec::new();
+    if evidence.index.spans().is_empty() {
+        findings.push(absent(evidence));
+    }
+    if let Some(first) = evidence.unreadable.first() {
+        let number = count(evidence.unreadable.len(), "span", "spans");
+        findings.push(
+            Finding::new(format!("{number} of the answer cannot be read"))
+                .warn()
+                .note("first", first.clone()),
+        );
+    }
+    Outcome::of(findings)
+}
+
+fn absent(evidence: &Evidence<'_>) -> Finding {
+    if let Some(error) = evidence.error {
+        let told = Finding::new(error.to_string()).help(error.help());
+        return match root_cause(error) {
+            Some(cause) => told.note("cause", cause),
+            None => told,
+        };
+    }
+    let help = if evidence.target.exported_nowhere() {
+        "the run exported nothing: set OTEL_EXPORTER_JAEGER_ENDPOINT or JAEGER_TRACE before the \
+         build"
+    } else {
+        "see whether the build exported to this Jaeger, and whether Jaeger has dropped the trace \
+         since (memory store)"
+    };
+    Finding::new("the trace is not in Jaeger")
+        .expected("1 span or more")
+        .actual("0")
+        .help(help)
+}
+
+/// The innermost source: what the system said.
+fn root_cause(error: &dyn Error) -> Option<String> {
+    let mut source = error.source()?;
+    while let Some(inner) = source.source() {
+        source = inner;
+    }
+    Some(source.to_string())
+}

@@ -1,0 +1,74 @@
+//! T004: an id stands for one span.
+
+use super::Rule;
+use crate::trace::model::Span;
+use crate::verify::evidence::Evidence;
+use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
+
+pub(super) const RULE: Rule = Rule {
+    id: "T004",
+    name: "unique-ids",
+    severity: Severity::Error,
+    proves: "ids identify",
+    check,
+};
+
+fn check(evidence: &Evidence<'_>) -> Outcome {
+    let copies = evidence.index.copies().iter();
+    let (equal, differing): (Vec<_>, Vec<_>) = copies
+        .filter(|(first, _)| evidence.scope.contains(first))
+        .partition(|(first, copy)| first == copy);
+    let mut findings = Vec::new();
+    if let Some((first, copy)) = differing.first() {
+        let spans = firsts(&differing);
+        let number = count(spans.len(), "id stands", "ids stand");
+        findings.push(
+            Finding::new(format!("{number} for several spans that differ"))
+                .about(spans.iter().copied())
+                .expected("one span an id")
+                .actual(format!("they differ in {}", difference(first, copy)))
+                .note("spans", shown_all(&spans))
+                .help("two processes use the same ids, or a span was changed and sent again"),
+        );
+    }
+    if !equal.is_empty() {
+        let spans = firsts(&equal);
+        let number = count(spans.len(), "span is", "spans are");
+        findings.push(
+            Finding::new(format!(
+                "{number} stored more than once, with equal content"
+            ))
+            .warn()
+            .about(spans.iter().copied())
+            .note("spans", shown_all(&spans))
+            .help("a batch was sent again after a timeout, or two exporters send the same spans"),
+        );
+    }
+    Outcome::of(findings)
+}
+
+/// The first copies, each once.
+fn firsts<'a>(pairs: &[(&'a Span, &'a Span)]) -> Vec<&'a Span> {
+    let mut spans: Vec<&Span> = pairs.iter().map(|(first, _)| *first).collect();
+    spans.sort_by_key(|span| span.id);
+    spans.dedup_by_key(|span| span.id);
+    spans
+}
+
+/// The first field in which they differ.
+fn difference(a: &Span, b: &Span) -> &'static str {
+    [
+        ("name", a.name == b.name),
+        ("service", a.service() == b.service()),
+        ("parent", a.parent == b.parent),
+        ("start", a.start_ns == b.start_ns),
+        ("duration", a.end_ns == b.end_ns),
+        ("kind", a.kind == b.kind),
+        ("status", a.status == b.status),
+        ("attributes", a.attributes == b.attributes),
+        ("events", a.events == b.events),
+    ]
+    .into_iter()
+    .find_map(|(field, equal)| (!equal).then_some(field))
+    .unwrap_or("the resource")
+}

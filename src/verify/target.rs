@@ -1,0 +1,97 @@
+//! What is to be verified, and what is known of it beforehand.
+
+use std::collections::HashSet;
+
+use super::names;
+use crate::trace::model::{IdError, SpanId, TraceId};
+use crate::trace::report::{ExportReport, RunRecord};
+
+/// What is to be verified, and what is known of it beforehand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The trace.
+    pub trace: TraceId,
+    /// The service whose spans are ours.
+    pub service: String,
+    /// The span of another process under which ours hang (`TRACEPARENT`).
+    pub remote_parent: Option<SpanId>,
+    /// What the run said of itself, if its record is there.
+    pub run: Option<Run>,
+}
+
+/// What a run said of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its entry span.
+    pub root: SpanId,
+    /// Its exit code.
+    pub exit_code: i32,
+    /// Its spans that ended.
+    pub spans: Vec<SpanId>,
+    /// Those of them that were handed over by no way: waiting for them is in vain.
+    pub hopeless: HashSet<SpanId>,
+    /// What became of them.
+    pub export: ExportReport,
+}
+
+impl Target {
+    /// A trace of which no run record is known.
+    pub fn of_trace(
+        trace: TraceId,
+        service: Option<String>,
+        remote_parent: Option<SpanId>,
+    ) -> Self {
+        Self {
+            trace,
+            service: service.unwrap_or_else(|| names::SERVICE.to_owned()),
+            remote_parent,
+            run: None,
+        }
+    }
+
+    /// The trace of a run.
+    ///
+    /// # Errors
+    /// When the record holds text that is no id.
+    pub fn of_run(record: &RunRecord) -> Result<Self, IdError> {
+        let export = &record.export;
+        let spans = ids(&export.spans)?;
+        let mut hopeless: HashSet<SpanId> = ids(&export.dropped)?.into_iter().collect();
+        let mut lost_by_all: Option<HashSet<SpanId>> = None;
+        for route in &export.routes {
+            let lost: HashSet<SpanId> = ids(&route.lost)?.into_iter().collect();
+            lost_by_all = Some(match lost_by_all {
+                Some(others) => others.intersection(&lost).copied().collect(),
+                None => lost,
+            });
+        }
+        hopeless.extend(lost_by_all.unwrap_or_else(|| spans.iter().copied().collect()));
+        Ok(Self {
+            trace: record.trace.parse()?,
+            service: record.service.clone(),
+            remote_parent: record
+                .remote_parent
+                .as_deref()
+                .map(str::parse)
+                .transpose()?,
+            run: Some(Run {
+                root: record.root.parse()?,
+                exit_code: record.exit_code,
+                spans,
+                hopeless,
+                export: export.clone(),
+            }),
+        })
+    }
+
+    /// Is it known that the run exported nowhere?
+    pub fn exported_nowhere(&self) -> bool {
+        self.run
+            .as_ref()
+            .is_some_and(|run| run.export.routes.is_empty())
+    }
+}
+
+fn ids(texts: &[String]) -> Result<Vec<SpanId>, IdError> {
+    texts.iter().map(|text| text.parse()).collect()
+}

@@ -1,0 +1,588 @@
+//! Each rule against every whole trace in which one thing was broken: its id has to fire, and no
+//! unrelated one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::testing::{Whole, failed_build, fired, good_build, span, wholes};
+use super::*;
+use crate::trace::jaeger::Answer;
+use crate::trace::model::{Kind, Span, SpanId, Status, TraceId, Value};
+
+/// A change that breaks one thing, and the rules that may and must tell.
+struct Mutation {
+    breaks: &'static str,
+    tells: &'static [&'static str],
+    /// `None`: the trace has nothing to break in this way.
+    apply: fn(&mut Whole) -> Option<()>,
+}
+
+fn ours(whole: &Whole) -> impl Fn(&Span) -> bool + use<> {
+    let service = whole.record.service.clone();
+    let ids: BTreeSet<String> = whole.record.export.spans.iter().cloned().collect();
+    move |span| span.service() == service && ids.contains(&span.id.to_string())
+}
+
+fn find_ours(whole: &Whole, fits: impl Fn(&Span) -> bool) -> Option<SpanId> {
+    let ours = ours(whole);
+    whole.find(|span| ours(span) && fits(span))
+}
+
+fn root(whole: &Whole) -> SpanId {
+    whole.record.root.parse().unwrap()
+}
+
+fn call(whole: &Whole, method: &str) -> Option<SpanId> {
+    find_ours(whole, |span| {
+        span.kind == Kind::Client && span.name.ends_with(method)
+    })
+}
+
+fn callback(whole: &Whole) -> Option<SpanId> {
+    find_ours(whole, |span| span.kind == Kind::Server)
+}
+
+fn daemon_side(whole: &Whole, call: SpanId) -> Option<SpanId> {
+    whole.find(|span| span.parent == Some(call) && span.kind == Kind::Server)
+}
+
+fn step(whole: &Whole) -> Option<SpanId> {
+    find_ours(whole, |span| span.text("vertex").is_some())
+}
+
+fn set(span: &mut Span, key: &str, value: Value) {
+    span.attributes.retain(|(name, _)| name != key);
+    span.attributes.push((key.into(), value));
+}
+
+const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        breaks: "the trace was evicted",
+        tells: &["T001"],
+        apply: |whole| {
+            whole.spans.clear();
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the root was lost",
+        tells: &["T002", "T003", "T007"],
+        apply: |whole| {
+            let root = root(whole);
+            whole.remove(root);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a span of ours lost its context and is a second root",
+        tells: &["T002"],
+        apply: |whole| {
+            let ours = call(whole, "/ListWorkers")?;
+            whole.get(ours).parent = whole.record.remote_parent.as_ref()?.parse().ok();
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a foreign span is a second root",
+        tells: &["T002"],
+        apply: |whole| {
+            // Under a remote parent other roots are other people's.
+            if whole.record.remote_parent.is_some() {
+                return None;
+            }
+            let mut other = span(0xf00).of("stray").done();
+            other.trace = whole.spans[0].trace;
+            whole.spans.push(other);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the daemon's span above a callback was lost",
+        tells: &["T003"],
+        apply: |whole| {
+            let callback = callback(whole)?;
+            let daemon = whole.get(callback).parent?;
+            whole.remove(daemon);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "an id stands for two spans",
+        tells: &["T004"],
+        apply: |whole| {
+            let mut copy = whole.get(root(whole)).clone();
+            copy.name = "something else".into();
+            whole.spans.push(copy);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "every batch was sent twice",
+        tells: &["T004"],
+        apply: |whole| {
+            let copies = whole.spans.clone();
+            whole.spans.extend(copies);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a callback's span was lost on the way",
+        tells: &["T007"],
+        apply: |whole| {
+            let leaf = callback(whole)?;
+            whole.remove(leaf);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a call's span was lost on the way",
+        tells: &["T003", "T007"],
+        apply: |whole| {
+            let call = call(whole, "/ListWorkers")?;
+            whole.remove(call);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the export report lacks a span",
+        tells: &["T007"],
+        apply: |whole| {
+            let callback = callback(whole)?.to_string();
+            whole.record.export.spans.retain(|id| *id != callback);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the exporter's queue was full",
+        tells: &["T008"],
+        apply: |whole| {
+            let dropped = whole.record.export.spans[0].clone();
+            whole.record.export.dropped.push(dropped);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a span was not ended",
+        tells: &["T008"],
+        apply: |whole| {
+            let unfinished = whole.record.export.spans[0].clone();
+            whole.record.export.unfinished.push(unfinished);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the collector refused the last batch, and it is in the trace nevertheless",
+        tells: &["T008"],
+        apply: |whole| {
+            let lost = whole.record.export.spans[0].clone();
+            whole.record.export.routes[0].lost.push(lost);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the root was closed early",
+        tells: &["T011"],
+        apply: |whole| {
+            let root = whole.get(root(whole));
+            root.end_ns -= 500_000_000;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a span of ours begins before the root",
+        tells: &["T011"],
+        apply: |whole| {
+            let start = whole.get(root(whole)).start_ns;
+            let call = call(whole, "/ListWorkers")?;
+            whole.get(call).start_ns = start - 3_000;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a step's times are a second off",
+        tells: &["T011"],
+        apply: |whole| {
+            let step = step(whole)?;
+            whole.get(step).start_ns -= 1_000_000_000;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the daemon began a trace of its own for a call",
+        tells: &["P001"],
+        apply: |whole| {
+            let call = call(whole, "/ListWorkers")?;
+            let server = daemon_side(whole, call)?;
+            whole.remove(server);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a callback did not read the daemon's context",
+        tells: &["P002"],
+        apply: |whole| {
+            let callback = callback(whole)?;
+            whole.get(callback).parent = call(whole, "/Session");
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the daemon exports nowhere",
+        tells: &["P003"],
+        apply: |whole| {
+            // Callbacks would hang in the air, which T003 tells.
+            let ours = ours(whole);
+            callback(whole).is_none().then_some(())?;
+            whole.spans.retain(|span| ours(span));
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the daemon exports nowhere, and called back",
+        tells: &["P003", "T003"],
+        apply: |whole| {
+            callback(whole)?;
+            whole.spans.retain(|span| span.service() != "buildkitd");
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a call's error was swallowed",
+        tells: &["E001"],
+        apply: |whole| {
+            let call = call(whole, "/ListWorkers")?;
+            whole.get(call).status = Status::Error("unavailable".into());
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a callback's error was swallowed, though the daemon passed it on",
+        tells: &["E001"],
+        apply: |whole| {
+            let mut at = Some(callback(whole)?);
+            let ours = ours(whole);
+            while let Some(id) = at {
+                let span = whole.get(id);
+                if ours(span) && span.kind == Kind::Client {
+                    break;
+                }
+                span.status = Status::Error("no such file".into());
+                at = span.parent;
+            }
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the solve did not pass its error on",
+        tells: &["E001"],
+        apply: |whole| {
+            let solve = find_ours(whole, |span| span.name == "solve" && span.is_error())?;
+            whole.get(solve).status = Status::Unset;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the exit code says the contrary",
+        tells: &["E002"],
+        apply: |whole| {
+            let root = root(whole);
+            let code = whole.get(root).int("dagger.exit_code")?;
+            let other = i64::from(code == 0);
+            set(whole.get(root), "dagger.exit_code", Value::Int(other));
+            whole.record.exit_code = i32::try_from(other).unwrap();
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the record has another exit code",
+        tells: &["E002"],
+        apply: |whole| {
+            whole.get(root(whole)).int("dagger.exit_code")?;
+            whole.record.exit_code += 2;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the root has no exit code",
+        tells: &["E002"],
+        apply: |whole| {
+            let root = whole.get(root(whole));
+            root.int("dagger.exit_code")?;
+            root.attributes.retain(|(key, _)| key != "dagger.exit_code");
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a failed step says nothing",
+        tells: &["E003"],
+        apply: |whole| {
+            let step = find_ours(whole, |span| {
+                span.is_error() && span.text("vertex").is_some()
+            })?;
+            whole.get(step).events.clear();
+            whole.get(step).status = Status::Error(String::new());
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a failed call says nothing",
+        tells: &["E003"],
+        apply: |whole| {
+            let call = find_ours(whole, |span| span.is_error() && span.kind == Kind::Client)?;
+            whole.get(call).status = Status::Error(" ".into());
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a step does not say whether it was cached",
+        tells: &["C001"],
+        apply: |whole| {
+            let step = find_ours(whole, |span| span.flag("buildkit.cached") == Some(false))?;
+            let step = whole.get(step);
+            step.attributes.retain(|(key, _)| key != "buildkit.cached");
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "cached is text",
+        tells: &["C001"],
+        apply: |whole| {
+            let step = find_ours(whole, |span| span.flag("buildkit.cached") == Some(false))?;
+            let text = Value::Str("false".into());
+            set(whole.get(step), "buildkit.cached", text);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the totals count a step twice",
+        tells: &["C002"],
+        apply: |whole| {
+            let solve = find_ours(whole, |span| span.name == "solve")?;
+            let total = whole.get(solve).int("buildkit.steps.total")?;
+            let more = Value::Int(total + 1);
+            set(whole.get(solve), "buildkit.steps.total", more);
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "a step was lost on the way",
+        tells: &["C002", "T007"],
+        apply: |whole| {
+            let step = step(whole)?;
+            whole.remove(step);
+            Some(())
+        },
+    },
+];
+
+#[test]
+fn whole_traces_pass() {
+    for whole in wholes() {
+        assert_eq!(whole.fired(), BTreeSet::new(), "{}", whole.name);
+    }
+}
+
+#[test]
+fn whole_traces_pass_without_a_record() {
+    for whole in wholes() {
+        let mut target = whole.target();
+        target.run = None;
+        let fired = fired(&target, &whole.answer());
+        // Two builds of one job cannot be told apart then.
+        let ambiguous = whole.record.remote_parent.is_some();
+        let expected = if ambiguous { &["T002"][..] } else { &[] };
+        let ids: Vec<_> = fired.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, expected, "{}", whole.name);
+    }
+}
+
+#[test]
+fn each_broken_thing_is_told_by_its_rule_and_no_other() {
+    for mutation in MUTATIONS {
+        let mut applied = 0;
+        for mut whole in wholes() {
+            if (mutation.apply)(&mut whole).is_none() {
+                continue;
+            }
+            applied += 1;
+            let ids: Vec<_> = whole.fired().into_iter().map(|(id, _)| id).collect();
+            assert_eq!(ids, mutation.tells, "{}: {}", whole.name, mutation.breaks);
+        }
+        assert!(applied > 0, "no trace in which {}", mutation.breaks);
+    }
+}
+
+#[test]
+fn every_rule_has_a_mutation() {
+    let told: BTreeSet<&str> = MUTATIONS.iter().flat_map(|m| m.tells).copied().collect();
+    let rules: BTreeSet<&str> = rules::RULES.iter().map(|rule| rule.id).collect();
+    assert_eq!(told, rules);
+}
+
+#[test]
+fn equal_copies_and_extra_spans_only_warn() {
+    for (breaks, warned) in [
+        ("every batch was sent twice", "T004"),
+        ("the export report lacks a span", "T007"),
+    ] {
+        let mutation = MUTATIONS.iter().find(|m| m.breaks == breaks).unwrap();
+        let mut whole = good_build();
+        (mutation.apply)(&mut whole).unwrap();
+        assert_eq!(whole.fired(), BTreeSet::from([(warned, Severity::Warn)]));
+    }
+}
+
+#[test]
+fn rule_without_input_says_so() {
+    let skipped = |target: &Target, answer: &Answer| -> Vec<&'static str> {
+        let outcomes = judge(target, answer, None, Tolerance::default()).outcomes;
+        let skipped = outcomes
+            .into_iter()
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Skipped(_)));
+        skipped.map(|(rule, _)| rule.id).collect()
+    };
+    let whole = good_build();
+    assert!(skipped(&whole.target(), &whole.answer()).is_empty());
+    let mut target = whole.target();
+    target.run = None;
+    assert_eq!(skipped(&target, &whole.answer()), ["T007", "T008"]);
+    // A run that exported nowhere has a report, and nothing to hold against it.
+    let mut nowhere = good_build();
+    nowhere.record.export.routes.clear();
+    assert_eq!(skipped(&nowhere.target(), &nowhere.answer()), ["T007"]);
+    // A build that never reached a daemon.
+    let mut early = good_build();
+    early.spans.retain(|span| span.id.0 < 3);
+    early.record.export.spans.truncate(2);
+    assert_eq!(
+        skipped(&early.target(), &early.answer()),
+        ["P001", "P002", "P003", "C001", "C002"]
+    );
+}
+
+#[test]
+fn calls_that_nobody_answered_need_no_span_of_the_daemon() {
+    for (key, value) in [
+        ("dagger.cancelled", Value::Bool(true)),
+        ("rpc.grpc.status_code", Value::Int(14)),
+    ] {
+        let mut whole = good_build();
+        let call = call(&whole, "/Session").unwrap();
+        set(whole.get(call), key, value);
+        let server = daemon_side(&whole, call).unwrap();
+        whole.remove(server);
+        assert_eq!(whole.fired(), BTreeSet::new());
+    }
+}
+
+#[test]
+fn refused_callback_that_the_daemon_lived_with_is_no_swallowed_error() {
+    let mut whole = good_build();
+    let callback = callback(&whole).unwrap();
+    whole.get(callback).status = Status::Error("not found".into());
+    let daemon = whole.get(callback).parent.unwrap();
+    whole.get(daemon).status = Status::Error("not found".into());
+    assert_eq!(whole.fired(), BTreeSet::new());
+}
+
+#[test]
+fn orphans_of_one_parent_are_one_finding() {
+    let mut whole = good_build();
+    for id in 0x100..0x128 {
+        whole
+            .spans
+            .push(span(id).under(0x77).of("buildkitd").done());
+    }
+    let judged = judge(&whole.target(), &whole.answer(), None, Tolerance::default());
+    let orphans = judged.outcomes.iter().find(|(rule, _)| rule.id == "T003");
+    let Some((_, Outcome::Checked(findings))) = orphans else {
+        panic!("{orphans:?}");
+    };
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].spans.len(), 40);
+    assert_eq!(
+        findings[0].message,
+        "40 spans hang under a parent that is not in the trace"
+    );
+}
+
+#[test]
+fn span_lost_by_every_way_is_not_waited_for() {
+    let mut whole = failed_build();
+    let lost = step(&whole).unwrap();
+    whole.remove(lost);
+    let mut agent = whole.record.export.routes[0].clone();
+    whole.record.export.routes[0].lost.push(lost.to_string());
+    let state = |whole: &Whole| completeness::Completeness::of(&whole.target(), &whole.answer());
+    assert!(state(&whole).is_whole());
+    // The agent may have delivered it.
+    agent.lost.clear();
+    whole.record.export.routes.push(agent);
+    assert!(!state(&whole).is_whole());
+}
+
+fn any_span() -> impl Strategy<Value = Span> {
+    let name = prop::sample::select(vec![
+        "dagger up",
+        "solve",
+        "moby.buildkit.v1.Control/Solve",
+        "moby.filesync.v1.FileSync/DiffCopy",
+        "",
+    ]);
+    let service = prop::sample::select(vec!["dagger", "buildkitd", "ci", ""]);
+    let kind = prop::sample::select(vec![Kind::Internal, Kind::Client, Kind::Server]);
+    let key = prop::sample::select(vec![
+        "vertex",
+        "buildkit.cached",
+        "dagger.exit_code",
+        "dagger.cancelled",
+        "buildkit.steps.total",
+    ]);
+    let value = prop_oneof![
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        Just(Value::Str("sha256:a".into())),
+    ];
+    let attributes = prop::collection::vec((key.prop_map(str::to_owned), value), 0..4);
+    (
+        0u64..12,
+        prop::option::of(0u64..14),
+        name,
+        (service, kind, any::<bool>()),
+        any::<(u64, u64)>(),
+        attributes,
+    )
+        .prop_map(
+            |(id, parent, name, (service, kind, failed), times, attributes)| {
+                let mut span = span(id).named(name).of(service).done();
+                span.parent = parent.map(SpanId);
+                span.kind = kind;
+                (span.start_ns, span.end_ns) = times;
+                span.attributes = attributes;
+                if failed {
+                    span.status = Status::Error(String::new());
+                }
+                span.resource = Arc::new(span.resource.as_ref().clone());
+                span
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn no_trace_makes_a_rule_panic(
+        spans in prop::collection::vec(any_span(), 0..24),
+        remote in prop::option::of(0u64..14),
+        record: bool,
+    ) {
+        let mut target = Target::of_trace(TraceId(1), None, remote.map(SpanId));
+        if record {
+            target.run = good_build().target().run;
+        }
+        let answer = Answer { spans, ..Answer::default() };
+        judge(&target, &answer, None, Tolerance::default());
+        completeness::Completeness::of(&target, &answer);
+    }
+}
