@@ -11,7 +11,7 @@ mod interrupt;
 mod logging;
 mod redact;
 mod trace_line;
-mod trace_verify;
+pub mod trace_verify;
 mod traced;
 mod up;
 

@@ -146,9 +146,14 @@ mod tests {
                 printed(vec![]),
                 printed(vec![route(Route::Collector, 2, &[], None)]),
                 printed(vec![route(Route::Agent, 2, &[], None)]),
-                printed(vec![route(Route::Collector, 0, &["1", "2"], Some("connection refused"))]),
-            ].concat(),
-            @""
+                printed(vec![route(
+                    Route::Collector,
+                    0,
+                    &["1", "2"],
+                    Some("connection refused")
+                )]),
+            ]
+            .concat()
         );
     }
 

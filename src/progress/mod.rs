@@ -1,7 +1,18 @@
 //! What a build tells, and how it is shown.
 //!
-//! Lives here: the event stream's types and its renderers (`tty`, `plain`, `json`, `quiet`).
-//! Elsewhere: where events come from (`solve`), the terminal's settings (`cli`).
-//! Start at [`event::BuildEvent`].
+//! Lives here: the event stream's types, the state that events add up to, and the renderers (`tty`,
+//! `plain`, `json`, `quiet`). Elsewhere: where events come from (`solve`), what the terminal can do
+//! (`cli`). Start at [`event::BuildEvent`] and [`renderer`].
 
+mod epilogue;
 pub mod event;
+mod format;
+mod json;
+mod plain;
+mod quiet;
+mod renderer;
+mod steps;
+mod text;
+mod tty;
+
+pub use renderer::{Format, Options, Renderer, renderer};

@@ -1,6 +1,8 @@
 //! Jaeger's agent: compact thrift over UDP. Nobody answers, so what is sent counts as delivered.
 
-use opentelemetry_sdk::export::trace::SpanExporter;
+use std::time::Duration;
+
+use opentelemetry_sdk::export::trace::{SpanData, SpanExporter};
 
 use super::encode;
 use super::exporter::{ExportError, Exporter};
@@ -11,6 +13,10 @@ const PACKET_BYTES: usize = 65_000;
 
 /// Bytes of one span at most, by our estimate, which errs upwards.
 const SPAN_BYTES: usize = 60_000;
+
+/// Pause between two datagrams: an agent's socket has room for a few only, and what comes faster than
+/// it is read is lost without a word.
+const PACE: Duration = Duration::from_millis(2);
 
 /// The agent.
 pub(super) struct Agent {
@@ -47,19 +53,34 @@ impl Agent {
 
 impl Exporter for Agent {
     fn export(&mut self, batch: &[Span]) -> Result<(), ExportError> {
-        let batch = batch.iter().map(|span| {
-            if size(span) > SPAN_BYTES {
-                encode::span(&cut(span))
+        let mut datagram = Vec::new();
+        let mut bytes = 0;
+        for span in batch {
+            let whole = size(span);
+            let (span, size) = if whole > SPAN_BYTES {
+                (encode::span(&cut(span)), SPAN_BYTES)
             } else {
-                encode::span(span)
+                (encode::span(span), whole)
+            };
+            if bytes + size > SPAN_BYTES {
+                self.send(std::mem::take(&mut datagram))?;
+                bytes = 0;
+                std::thread::sleep(PACE);
             }
-        });
-        self.runtime
-            .block_on(self.exporter.export(batch.collect()))
-            .map_err(|error| ExportError {
-                reason: error.to_string(),
-                passing: false,
-            })
+            bytes += size;
+            datagram.push(span);
+        }
+        self.send(datagram)
+    }
+}
+
+impl Agent {
+    fn send(&mut self, spans: Vec<SpanData>) -> Result<(), ExportError> {
+        let sent = self.runtime.block_on(self.exporter.export(spans));
+        sent.map_err(|error| ExportError {
+            reason: error.to_string(),
+            passing: false,
+        })
     }
 }
 
@@ -118,7 +139,6 @@ mod tests {
     use crate::trace::model::{Event, Kind, SpanId, Status, TraceId};
     use std::net::UdpSocket;
     use std::sync::Arc;
-    use std::time::Duration;
 
     fn span(id: u64, events: usize, line: usize) -> Span {
         let event = |at| Event {
@@ -152,9 +172,12 @@ mod tests {
             &Resource::default(),
         )
         .unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut buffer = vec![0; 70_000];
+            std::iter::from_fn(|| receiver.recv(&mut buffer).ok()).collect()
+        });
         agent.export(batch).unwrap();
-        let mut buffer = vec![0; 70_000];
-        std::iter::from_fn(|| receiver.recv(&mut buffer).ok()).collect()
+        reader.join().unwrap()
     }
 
     #[test]

@@ -343,8 +343,8 @@ mod tests {
                 goes_to(&[("OTEL_EXPORTER_JAEGER_ENDPOINT", "http://me:secret@:x")]),
                 goes_to(&[("OTEL_EXPORTER_JAEGER_AGENT_PORT", "0")]),
                 goes_to(&[("OTEL_RESOURCE_ATTRIBUTES", "a")]),
-            ].join("\n"),
-            @""
+            ]
+            .join("\n")
         );
     }
 

@@ -1,0 +1,417 @@
+//! Rows that are redrawn: one a step, under it the parts of its work and its last lines while it runs.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use super::epilogue;
+use super::event::{BuildEvent, Outcome};
+use super::format::{between, bytes, seconds};
+use super::renderer::{Options, Renderer};
+use super::steps::{Step, Steps};
+use super::text::{clean, cut, width};
+
+/// Time between two frames.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Last lines shown of a running step.
+const OUTPUT_ROWS: usize = 6;
+
+/// Used where the terminal does not say its size.
+const SIZE: (u16, u16) = (80, 24);
+
+/// A terminal narrower than this shows little; it must only not break.
+const LEAST_COLUMNS: usize = 10;
+
+/// Frames begin and end with these, so that a terminal that can shows each as a whole.
+const BEGIN: &str = "\x1b[?2026h\x1b[?25l";
+const END: &str = "\x1b[?2026l";
+const SHOW_CURSOR: &str = "\x1b[?25h";
+
+/// Redraws rows.
+pub(super) struct Tty {
+    out: Box<dyn Write + Send>,
+    options: Options,
+    steps: Steps,
+    began: Option<SystemTime>,
+    /// Widths of the rows of the last frame: where it begins depends on how they wrap now.
+    drawn: Vec<usize>,
+    changed: bool,
+}
+
+/// How a row is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Done,
+    Failed,
+    Dim,
+}
+
+/// A row before it is fitted to the terminal.
+struct Row {
+    left: String,
+    right: String,
+    style: Style,
+}
+
+impl Tty {
+    pub(super) fn new(out: Box<dyn Write + Send>, options: Options) -> Self {
+        Self {
+            out,
+            options,
+            steps: Steps::default(),
+            began: None,
+            drawn: Vec::new(),
+            changed: true,
+        }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let (columns, rows) = (self.options.size)().unwrap_or(SIZE);
+        (
+            usize::from(columns).max(LEAST_COLUMNS),
+            usize::from(rows).max(2),
+        )
+    }
+
+    /// All rows; running steps come with their details.
+    fn rows(&self, now: SystemTime) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for step in self.steps.iter().filter(|step| step.started()) {
+            rows.push(step_row(step, now));
+            if step.running() {
+                details(step, &mut rows);
+            }
+        }
+        rows
+    }
+
+    fn header(&self, state: &str, now: SystemTime) -> Row {
+        let counts = self.steps.counts();
+        let spent = self
+            .began
+            .map(|began| between(began, now))
+            .unwrap_or_default();
+        let left = format!(
+            "[+] Building {} ({}/{})",
+            seconds(spent),
+            counts.completed,
+            counts.total
+        );
+        Row {
+            left: format!("{left}{state}"),
+            right: String::new(),
+            style: Style::Plain,
+        }
+    }
+
+    /// Draws a frame over the last one. `all`: every row, also those that the terminal has no room for.
+    fn draw(&mut self, state: &str, now: SystemTime, all: bool) -> io::Result<()> {
+        let (columns, height) = self.size();
+        let mut rows = self.rows(now);
+        // The last row stays free for the cursor, the first is the header.
+        let room = height - 2;
+        if !all && rows.len() > room {
+            shorten(&mut rows, room);
+        }
+        rows.insert(0, self.header(state, now));
+        let mut frame = String::from(BEGIN);
+        let up: usize = self
+            .drawn
+            .iter()
+            .map(|width| width.div_ceil(columns).max(1))
+            .sum();
+        if up > 0 {
+            frame.push_str(&format!("\x1b[{up}A"));
+        }
+        frame.push('\r');
+        self.drawn.clear();
+        for row in &rows {
+            let text = row.fitted(columns);
+            self.drawn.push(width(&text));
+            let (on, off) = self.colours(row.style);
+            frame.push_str(&format!("{on}{text}{off}\x1b[K\n"));
+        }
+        frame.push_str("\x1b[J");
+        frame.push_str(END);
+        self.out.write_all(frame.as_bytes())?;
+        self.out.flush()
+    }
+
+    fn colours(&self, style: Style) -> (&'static str, &'static str) {
+        match style {
+            _ if !self.options.colour => ("", ""),
+            Style::Plain => ("", ""),
+            Style::Done => ("\x1b[34m", "\x1b[0m"),
+            Style::Failed => ("\x1b[31m", "\x1b[0m"),
+            Style::Dim => ("\x1b[2m", "\x1b[0m"),
+        }
+    }
+}
+
+impl Row {
+    /// The row in exactly the terminal's width less one column, so that it never wraps.
+    fn fitted(&self, columns: usize) -> String {
+        let columns = columns - 1;
+        if self.right.is_empty() {
+            return cut(&self.left, columns);
+        }
+        let right = cut(&self.right, columns);
+        let room = columns.saturating_sub(width(&right) + 1);
+        let left = cut(&self.left, room);
+        let gap = (columns - width(&left)).saturating_sub(width(&right));
+        format!("{left}{}{right}", " ".repeat(gap))
+    }
+}
+
+fn step_row(step: &Step, now: SystemTime) -> Row {
+    let name = clean(&step.vertex.name);
+    let spent = seconds(step.duration(now));
+    let (mark, style) = match () {
+        () if step.vertex.failed() => ("ERROR ", Style::Failed),
+        () if step.vertex.cancelled() => ("CANCELED ", Style::Dim),
+        () if step.vertex.cached => ("CACHED ", Style::Done),
+        () if step.completed() => ("", Style::Done),
+        () => ("", Style::Plain),
+    };
+    Row {
+        left: format!(" => {mark}{name}"),
+        right: spent,
+        style,
+    }
+}
+
+/// Parts of a running step's work, then its last lines.
+fn details(step: &Step, rows: &mut Vec<Row>) {
+    for status in &step.statuses {
+        let mut left = format!(" => => {}", clean(&status.id));
+        if status.total > 0 {
+            left.push_str(&format!(
+                " {} / {}",
+                bytes(status.current),
+                bytes(status.total)
+            ));
+        } else if status.current > 0 {
+            left.push_str(&format!(" {}", bytes(status.current)));
+        }
+        let spent = status
+            .started
+            .zip(status.completed.or(status.at))
+            .map(|(start, end)| between(start, end));
+        let spent = spent.unwrap_or_default();
+        if status.completed.is_none() && status.current > 0 && spent > Duration::from_millis(500) {
+            let rate = status.current as f64 / spent.as_secs_f64();
+            left.push_str(&format!(" ({}/s)", bytes(rate as i64)));
+        }
+        rows.push(Row {
+            left,
+            right: seconds(spent),
+            style: Style::Plain,
+        });
+    }
+    let skipped = step.tail.len().saturating_sub(OUTPUT_ROWS);
+    for line in step.tail.iter().skip(skipped) {
+        rows.push(Row {
+            left: format!(" => => # {}", clean(&line.text)),
+            right: String::new(),
+            style: Style::Dim,
+        });
+    }
+}
+
+/// Leaves `room` rows: finished steps go first, oldest first, then whatever is oldest.
+fn shorten(rows: &mut Vec<Row>, room: usize) {
+    let mut over = rows.len().saturating_sub(room);
+    rows.retain(|row| {
+        let goes = over > 0 && row.style == Style::Done;
+        over -= usize::from(goes);
+        !goes
+    });
+    let over = rows.len().saturating_sub(room);
+    rows.drain(..over);
+}
+
+impl Renderer for Tty {
+    fn events(&mut self, events: &[BuildEvent], now: SystemTime) -> io::Result<()> {
+        self.began.get_or_insert(now);
+        for event in events {
+            self.steps.apply(event);
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    fn tick_every(&self) -> Option<Duration> {
+        Some(FRAME)
+    }
+
+    fn tick(&mut self, now: SystemTime) -> io::Result<()> {
+        // While nothing runs the clock in the header still does.
+        if self.began.is_some() || self.changed {
+            self.began.get_or_insert(now);
+            self.changed = false;
+            self.draw("", now, false)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, outcome: &Outcome, now: SystemTime) -> io::Result<()> {
+        let state = match outcome {
+            Outcome::Done => " FINISHED",
+            Outcome::Failed { .. } => " FAILED",
+            Outcome::Cancelled => " CANCELED",
+        };
+        self.draw(state, now, true)?;
+        self.drawn.clear();
+        for line in epilogue::lines(&self.steps, outcome) {
+            writeln!(self.out, "{line}")?;
+        }
+        self.out.flush()
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no cursor.
+        let _ = self
+            .out
+            .write_all(SHOW_CURSOR.as_bytes())
+            .and_then(|()| self.out.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::steps::testing::*;
+    use super::*;
+
+    fn tty(columns: u16, rows: u16) -> (Tty, Sink) {
+        let sink = Sink::default();
+        let options = Options {
+            colour: false,
+            quiet: false,
+            size: Box::new(move || Some((columns, rows))),
+        };
+        (Tty::new(Box::new(sink.clone()), options), sink)
+    }
+
+    /// The rows of the last frame, as a person sees them.
+    fn seen(sink: &Sink) -> String {
+        let text = sink.text();
+        let frame = text.rsplit(BEGIN).next().unwrap_or_default();
+        frame
+            .replace("\x1b[K", "")
+            .replace("\x1b[J", "")
+            .replace(END, "")
+            .trim_start_matches("\x1b[")
+            .to_owned()
+    }
+
+    fn events() -> Vec<BuildEvent> {
+        vec![
+            vertex(
+                "a",
+                "[internal] load build definition from Dockerfile",
+                Some(0),
+                Some(40),
+            ),
+            vertex(
+                "b",
+                "[base 1/2] RUN 日本語 && a-long-command --with many --arguments and more",
+                Some(50),
+                None,
+            ),
+            log(
+                "b",
+                "compiling\n10%\r20%\nwarning: \x1b[31mred\x1b[0m\n",
+                60,
+            ),
+            vertex("c", "[internal] load build context", Some(50), None),
+            status("c", "transferring context:", 2_130_000, 4_000_000, None),
+            failed("d", "[x] RUN false", 60, 900, "boom"),
+            failed("e", "[y] RUN sleep 9", 60, 900, "process: context canceled"),
+            vertex("f", "queued", None, None),
+        ]
+    }
+
+    #[test]
+    fn a_frame_at_80_columns() {
+        let (mut tty, sink) = tty(80, 24);
+        tty.events(&events(), at(0)).unwrap();
+        tty.tick(at(1200)).unwrap();
+        insta::assert_snapshot!(seen(&sink));
+    }
+
+    #[test]
+    fn a_frame_at_40_columns() {
+        let (mut tty, sink) = tty(40, 24);
+        tty.events(&events(), at(0)).unwrap();
+        tty.tick(at(1200)).unwrap();
+        insta::assert_snapshot!(seen(&sink));
+    }
+
+    #[test]
+    fn finished_steps_make_room_for_running_ones() {
+        let (mut tty, sink) = tty(80, 8);
+        let many: Vec<_> = (0..50)
+            .map(|n| {
+                vertex(
+                    &format!("d{n}"),
+                    &format!("step {n}"),
+                    Some(0),
+                    (n % 10 != 0).then_some(1),
+                )
+            })
+            .collect();
+        tty.events(&many, at(0)).unwrap();
+        tty.tick(at(1000)).unwrap();
+        let rows: Vec<_> = seen(&sink)
+            .lines()
+            .skip(1)
+            .map(|row| row.trim().to_owned())
+            .collect();
+        assert!(
+            rows.len() <= 7
+                && ["step 0", "step 10", "step 40"]
+                    .iter()
+                    .all(|name| rows.iter().any(|row| row.contains(name))),
+            "{rows:?}"
+        );
+    }
+
+    #[test]
+    fn a_narrowed_terminal_is_cleared_to_where_the_frame_began() {
+        let size = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(80));
+        let sink = Sink::default();
+        let shared = size.clone();
+        let size_of = move || Some((shared.load(std::sync::atomic::Ordering::Relaxed), 24));
+        let options = Options {
+            colour: false,
+            quiet: false,
+            size: Box::new(size_of),
+        };
+        let mut tty = Tty::new(Box::new(sink.clone()), options);
+        tty.events(&[vertex("a", "x", Some(0), None)], at(0))
+            .unwrap();
+        tty.tick(at(100)).unwrap();
+        size.store(40, std::sync::atomic::Ordering::Relaxed);
+        tty.tick(at(200)).unwrap();
+        // The header is short; the step's row of 79 columns now takes two.
+        assert!(sink.text().contains("\x1b[3A"), "{:?}", sink.text());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_row_is_wider_than_the_terminal(name in "(\\PC|[\\x00-\\x1f]){0,60}", columns in 1u16..100, rows in 1u16..30) {
+            let (mut tty, sink) = tty(columns, rows);
+            tty.events(&[vertex("a", &name, Some(0), None), log("a", &name, 1)], at(0)).unwrap();
+            tty.tick(at(5)).unwrap();
+            let shown = seen(&sink);
+            for row in shown.lines() {
+                let row = row.trim_start_matches('\r');
+                proptest::prop_assert!(width(row) < usize::from(columns).max(LEAST_COLUMNS), "{row:?}");
+                proptest::prop_assert!(!row.contains('\x1b'));
+            }
+        }
+    }
+}
