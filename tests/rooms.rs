@@ -1,4 +1,5 @@
 //! The arrows between the rooms of `src/` are those of the design's table, and no others.
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

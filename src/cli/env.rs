@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+/// Looks up an environment variable.
+pub type Vars = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The process's surroundings.
 pub struct Env {
     /// Looks up an environment variable; one that is not UTF-8 counts as unset.
-    pub var: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub var: Vars,
     /// The working directory, absolute.
     pub cwd: PathBuf,
     /// Is standard error a terminal?

@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 pub use diagnostic::Failure;
-pub use env::Env;
+pub use env::{Env, Vars};
 use traced::Start;
 
 /// A tracing-first build harness for BuildKit

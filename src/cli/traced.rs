@@ -165,11 +165,11 @@ fn end(root: &Span, result: &Result<(), Failure>, env: &Env) -> u8 {
         }
     };
     root.record("dagger.exit_code", i64::from(code));
-    if let Err(failure) = result {
-        if !failure.is_told() {
-            // A closed standard error leaves the exit code to tell it.
-            let _ = failure.print(&mut std::io::stderr(), env.colour());
-        }
+    if let Err(failure) = result
+        && !failure.is_told()
+    {
+        // A closed standard error leaves the exit code to tell it.
+        let _ = failure.print(&mut std::io::stderr(), env.colour());
     }
     code
 }

@@ -18,7 +18,7 @@ use crate::solve::{DockerfileOptions, Solve, SolveError, Solved};
 
 /// Arguments of `dagger up`.
 #[derive(Debug, Args)]
-pub struct UpArgs {
+pub(super) struct UpArgs {
     /// The directory to build
     #[arg(default_value = ".", value_name = "DIR")]
     context: PathBuf,

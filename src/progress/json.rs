@@ -61,7 +61,7 @@ impl Renderer for Json {
             Outcome::Failed { message, sources } => {
                 set(&mut done, "outcome", Some("failed"));
                 set(&mut done, "error", Some(message));
-                let sources: Vec<_> = sources.iter().map(|source| place(source)).collect();
+                let sources: Vec<_> = sources.iter().map(place).collect();
                 set(&mut done, "sources", Some(sources));
             }
         }

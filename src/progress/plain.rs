@@ -128,11 +128,9 @@ impl Plain {
         for index in ready {
             self.step(index, now)?;
         }
-        if let Some(current) = self.current {
-            if rest.contains(&current) {
-                self.step(current, now)?;
-                rest.retain(|index| *index != current);
-            }
+        if let Some(current) = self.current.filter(|current| rest.contains(current)) {
+            self.step(current, now)?;
+            rest.retain(|index| *index != current);
         }
         let owned = self
             .current
@@ -246,14 +244,12 @@ fn status_line(id: &str, status: &VertexStatus) -> String {
         line.push_str(&format!(" {}", bytes(status.current)));
     }
     let end = status.completed.or(status.at);
-    if let Some(spent) = status
+    let spent = status
         .started
         .zip(end)
-        .map(|(start, end)| between(start, end))
-    {
-        if spent > Duration::from_millis(10) {
-            line.push_str(&format!(" {}", seconds(spent)));
-        }
+        .map(|(start, end)| between(start, end));
+    if let Some(spent) = spent.filter(|spent| *spent > Duration::from_millis(10)) {
+        line.push_str(&format!(" {}", seconds(spent)));
     }
     if status.completed.is_some() {
         line.push_str(" done");

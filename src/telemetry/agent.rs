@@ -1,4 +1,8 @@
 //! Jaeger's agent: compact thrift over UDP. Nobody answers, so what is sent counts as delivered.
+#![expect(
+    deprecated,
+    reason = "the exporter of its generation: docs/adr/0002-jaeger-exporter.md"
+)]
 
 use std::time::Duration;
 

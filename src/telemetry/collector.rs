@@ -1,4 +1,8 @@
 //! Jaeger's collector: binary thrift over HTTP (`POST /api/traces`).
+#![expect(
+    deprecated,
+    reason = "the exporter of its generation: docs/adr/0002-jaeger-exporter.md"
+)]
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What was recorded so far: the ids that the report is made of, and the queue to the exporter.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::span::Id;
@@ -70,11 +70,12 @@ impl Recorded {
         state.open.remove(&tracing.into_u64());
         let id = span.id;
         state.ended.push(id);
-        match state.queue.as_ref().map(|queue| queue.try_send(span)) {
-            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) => {
-                state.dropped.push(id)
-            }
-            Some(Ok(())) | None => {}
+        let refused = state
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.try_send(span).is_err());
+        if refused {
+            state.dropped.push(id);
         }
     }
 

@@ -1,9 +1,17 @@
 //! What users do, on the real engine and the real Jaeger. One file a story.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod bad_input;
+mod jaeger_query;
 mod outputs;
 mod traced_build;
 mod verify_faults;

@@ -109,7 +109,7 @@ fn over_unix_and_the_collector() {
         "unix-http",
         Engine::Http,
         &bed().unix(Engine::Http),
-        Dagger::to_collector,
+        Dagger::with_collector,
     );
 }
 
@@ -119,7 +119,7 @@ fn over_unix_and_the_agent() {
         "unix-udp",
         Engine::Udp,
         &bed().unix(Engine::Udp),
-        Dagger::to_agent,
+        Dagger::with_agent,
     );
 }
 
@@ -129,7 +129,7 @@ fn over_tcp_and_the_collector() {
         "tcp-http",
         Engine::Http,
         &bed().tcp(Engine::Http),
-        Dagger::to_collector,
+        Dagger::with_collector,
     );
 }
 
@@ -139,7 +139,7 @@ fn over_tcp_and_the_agent() {
         "tcp-udp",
         Engine::Udp,
         &bed().tcp(Engine::Udp),
-        Dagger::to_agent,
+        Dagger::with_agent,
     );
 }
 
@@ -150,7 +150,7 @@ fn a_cached_build_is_verified_too() {
         .run()
         .expect(0);
     let run = Dagger::up(context.path(), Engine::Http, &[])
-        .to_collector()
+        .with_collector()
         .run()
         .expect(0);
     assert!(run.stderr.contains("CACHED"), "{}", run.stderr);
@@ -161,7 +161,7 @@ fn a_cached_build_is_verified_too() {
 fn the_last_run_of_the_directory_is_verified_without_an_id() {
     let context = Context::three_stages("last-run");
     let run = Dagger::up(context.path(), Engine::Http, &[])
-        .to_collector()
+        .with_collector()
         .run()
         .expect(0);
     let state = run.state.path().display().to_string();
@@ -187,7 +187,7 @@ fn a_build_under_a_remote_parent_joins_its_trace() {
     let context = Context::three_stages("remote-parent");
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let run = Dagger::up(context.path(), Engine::Http, &[])
-        .to_collector()
+        .with_collector()
         .env("TRACEPARENT", parent)
         .run()
         .expect(0);
@@ -200,7 +200,7 @@ fn an_interrupted_build_exits_with_130_and_its_trace_is_whole() {
     let context =
         Context::new("FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN echo begun; sleep 100\n");
     let started = Dagger::up(context.path(), Engine::Http, &[])
-        .to_collector()
+        .with_collector()
         .spawn();
     std::thread::sleep(std::time::Duration::from_secs(4));
     let pid = started.0.id().to_string();

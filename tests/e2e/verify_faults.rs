@@ -18,7 +18,7 @@ fn a_failed_build_has_a_whole_trace() {
     let context =
         Context::new("FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN echo why; exit 3\n");
     let run = Dagger::up(context.path(), Engine::Http, &["--no-cache"])
-        .to_collector()
+        .with_collector()
         .run()
         .expect(1);
     run.verify(&[]).expect(0);
@@ -28,7 +28,7 @@ fn a_failed_build_has_a_whole_trace() {
 fn a_daemon_that_does_not_export_is_named() {
     let context = Context::three_stages("mute");
     let run = Dagger::up(context.path(), Engine::Mute, &[])
-        .to_collector()
+        .with_collector()
         .run()
         .expect(0);
     let verified = run.verify(&["--timeout", "3s"]).expect(1);
@@ -40,7 +40,7 @@ fn a_daemon_that_does_not_export_is_named() {
 fn a_trace_without_one_span_fails() {
     let context = Context::three_stages("one-lost");
     let run = Dagger::up(context.path(), Engine::Http, &[])
-        .to_collector()
+        .with_collector()
         .run()
         .expect(0);
     run.verify(&[]).expect(0);
@@ -77,7 +77,7 @@ fn a_dead_collector_is_one_warning_and_no_failed_build() {
     assert!(began.elapsed().as_secs() < 60, "the exit was held up");
     assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
     // The daemon exported its part, ours is missing: the trace is there and has holes.
-    let verified = run.verify(&["--timeout", "3s"]).expect(1);
+    let verified = run.verify(&["--timeout", "12s"]).expect(1);
     let failed = failed(&verified.json());
     assert!(failed.contains(&"T008".to_owned()), "{failed:?}");
 }
@@ -86,7 +86,7 @@ fn a_dead_collector_is_one_warning_and_no_failed_build() {
 fn no_jaeger_is_exit_4() {
     let context = Context::three_stages("no-jaeger");
     let run = Dagger::up(context.path(), Engine::Mute, &[])
-        .to_collector()
+        .with_collector()
         .run()
         .expect(0);
     run.verify(&["--timeout", "1s", "--jaeger-url", "http://127.0.0.1:1"])

@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// A running bed; its facts are those of `bed.json`.
-pub struct Bed {
+pub(crate) struct Bed {
     facts: Value,
 }
 
 /// How a buildkitd of the bed exports its own spans.
 #[derive(Clone, Copy, Debug)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// To Jaeger's collector, over HTTP.
     Http,
     /// To Jaeger's agent, over UDP.
@@ -23,7 +23,7 @@ pub enum Engine {
 }
 
 /// The bed of this test process.
-pub fn bed() -> &'static Bed {
+pub(crate) fn bed() -> &'static Bed {
     static BED: OnceLock<Bed> = OnceLock::new();
     BED.get_or_init(Bed::up)
 }
@@ -57,38 +57,38 @@ impl Bed {
     }
 
     /// Jaeger's query URL.
-    pub fn query_url(&self) -> String {
+    pub(crate) fn query_url(&self) -> String {
         self.fact("/jaeger/query_url")
     }
 
+    /// Jaeger's OTLP receiver, over HTTP.
+    pub(crate) fn otlp_http(&self) -> String {
+        self.fact("/jaeger/otlp_http_url")
+    }
+
     /// Jaeger's collector, thrift over HTTP.
-    pub fn collector(&self) -> String {
+    pub(crate) fn collector(&self) -> String {
         self.fact("/jaeger/collector_url")
     }
 
     /// Jaeger's agent, compact thrift over UDP: `host:port`.
-    pub fn agent(&self) -> String {
+    pub(crate) fn agent(&self) -> String {
         self.fact("/jaeger/agent")
     }
 
     /// A daemon's address, `unix://...`.
-    pub fn unix(&self, engine: Engine) -> String {
+    pub(crate) fn unix(&self, engine: Engine) -> String {
         self.fact(&format!("/buildkitd/{}/unix", engine.name()))
     }
 
     /// A daemon's address, `tcp://...`.
-    pub fn tcp(&self, engine: Engine) -> String {
+    pub(crate) fn tcp(&self, engine: Engine) -> String {
         self.fact(&format!("/buildkitd/{}/tcp", engine.name()))
     }
 
     /// The root file system that contexts build from.
-    pub fn rootfs(&self) -> PathBuf {
+    pub(crate) fn rootfs(&self) -> PathBuf {
         self.fact("/rootfs_tar").into()
-    }
-
-    /// The programs of the bed: `buildctl` and kin.
-    pub fn program(&self, name: &str) -> PathBuf {
-        Path::new(&self.fact("/bin")).join(name)
     }
 }
 

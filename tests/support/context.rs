@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use super::bed::bed;
 
 /// A directory to build, gone with the value.
-pub struct Context {
+pub(crate) struct Context {
     dir: tempfile::TempDir,
 }
 
 impl Context {
     /// A context with this Dockerfile and the base's root file system as `rootfs.tar`.
-    pub fn new(dockerfile: &str) -> Self {
+    pub(crate) fn new(dockerfile: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("dagger-ctx")
             .tempdir()
@@ -25,7 +25,7 @@ impl Context {
     }
 
     /// Three stages with RUN steps. `salt` makes them steps that were never run before.
-    pub fn three_stages(salt: &str) -> Self {
+    pub(crate) fn three_stages(salt: &str) -> Self {
         Self::new(&format!(
             "FROM scratch AS base\nADD rootfs.tar /\nENV PATH=/bin:/usr/bin SALT={salt}\n\n\
              FROM base AS build\nWORKDIR /src\nCOPY hello.txt .\nRUN tr a-z A-Z <hello.txt >loud.txt\n\
@@ -36,25 +36,25 @@ impl Context {
     }
 
     /// With one more file.
-    pub fn with(self, path: &str, text: &str) -> Self {
+    pub(crate) fn with(self, path: &str, text: &str) -> Self {
         self.write(path, text);
         self
     }
 
     /// Writes a file.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         std::fs::write(path, text).expect("a file");
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// A path in it.
-    pub fn join(&self, path: &str) -> PathBuf {
+    pub(crate) fn join(&self, path: &str) -> PathBuf {
         self.path().join(path)
     }
 }

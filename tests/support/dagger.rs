@@ -8,26 +8,26 @@ use serde_json::Value;
 use super::bed::{Engine, bed};
 
 /// A run of `dagger` to be made.
-pub struct Dagger {
+pub(crate) struct Dagger {
     command: Command,
     state: tempfile::TempDir,
 }
 
 /// A run of `dagger` that has ended.
-pub struct Finished {
+pub(crate) struct Finished {
     /// The exit code; -1 if a signal ended it.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
     /// Where it kept its state; gone with the value.
-    pub state: tempfile::TempDir,
+    pub(crate) state: tempfile::TempDir,
 }
 
 impl Dagger {
     /// `dagger` with these arguments in `dir`, on no engine.
-    pub fn new(dir: &Path, args: &[&str]) -> Self {
+    pub(crate) fn new(dir: &Path, args: &[&str]) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_dagger"));
         command
@@ -43,7 +43,7 @@ impl Dagger {
     }
 
     /// `dagger up` in `dir` on the bed's daemon.
-    pub fn up(dir: &Path, engine: Engine, args: &[&str]) -> Self {
+    pub(crate) fn up(dir: &Path, engine: Engine, args: &[&str]) -> Self {
         let all: Vec<_> = ["up", "--log-format", "plain"]
             .iter()
             .chain(args)
@@ -53,31 +53,31 @@ impl Dagger {
     }
 
     /// Sets a variable.
-    pub fn env(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
         self.command.env(key, value);
         self
     }
 
     /// Exports to the bed's collector.
-    pub fn to_collector(self) -> Self {
+    pub(crate) fn with_collector(self) -> Self {
         let url = bed().collector();
         self.env("OTEL_EXPORTER_JAEGER_ENDPOINT", &url)
     }
 
     /// Exports to the bed's agent.
-    pub fn to_agent(self) -> Self {
+    pub(crate) fn with_agent(self) -> Self {
         let agent = bed().agent();
         self.env("JAEGER_TRACE", &agent)
     }
 
     /// Runs it to its end.
-    pub fn run(mut self) -> Finished {
+    pub(crate) fn run(mut self) -> Finished {
         let output = self.command.output().expect("dagger can be run");
         Finished::new(output, self.state)
     }
 
     /// Starts it with its output captured; [`Finished::wait`] ends it.
-    pub fn spawn(mut self) -> (Child, tempfile::TempDir) {
+    pub(crate) fn spawn(mut self) -> (Child, tempfile::TempDir) {
         let child = self
             .command
             .stdout(Stdio::piped())
@@ -99,7 +99,7 @@ impl Finished {
     }
 
     /// Waits for a run that was started.
-    pub fn wait((child, state): (Child, tempfile::TempDir)) -> Self {
+    pub(crate) fn wait((child, state): (Child, tempfile::TempDir)) -> Self {
         Self::new(
             child.wait_with_output().expect("dagger can be waited for"),
             state,
@@ -108,7 +108,7 @@ impl Finished {
 
     /// Fails the test with all that was said, unless the exit code is `code`.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(
             self.code, code,
             "stdout:\n{}\nstderr:\n{}",
@@ -119,7 +119,7 @@ impl Finished {
 
     /// The trace's id, from the line at the end.
     #[track_caller]
-    pub fn trace(&self) -> String {
+    pub(crate) fn trace(&self) -> String {
         let line = self
             .stderr
             .lines()
@@ -131,7 +131,7 @@ impl Finished {
     }
 
     /// `dagger trace verify` of this run, with more arguments.
-    pub fn verify(&self, args: &[&str]) -> Finished {
+    pub(crate) fn verify(&self, args: &[&str]) -> Finished {
         let trace = self.trace();
         let all: Vec<_> = ["trace", "verify", &trace, "--format", "json"]
             .iter()
@@ -145,7 +145,7 @@ impl Finished {
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in:\n{}\n{}", self.stdout, self.stderr))
     }

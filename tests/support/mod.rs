@@ -7,6 +7,6 @@ mod bed;
 mod context;
 mod dagger;
 
-pub use bed::{Bed, Engine, bed};
-pub use context::Context;
-pub use dagger::{Dagger, Finished};
+pub(crate) use bed::{Engine, bed};
+pub(crate) use context::Context;
+pub(crate) use dagger::{Dagger, Finished};

@@ -94,7 +94,7 @@ impl Walk<'_> {
                     path: self
                         .root
                         .join(path)
-                        .join(std::os::unix::ffi::OsStrExt::from_bytes(&*name) as &std::ffi::OsStr),
+                        .join(std::os::unix::ffi::OsStrExt::from_bytes(&name) as &std::ffi::OsStr),
                 });
             };
             let stat = match rustix::fs::statat(&directory, text, AtFlags::SYMLINK_NOFOLLOW) {

@@ -1,18 +1,4 @@
 //! `dagger trace verify` against a real Jaeger: what a fake one cannot prove.
-//!
-//! Ignored, because it needs a Jaeger: `tests/testbed/up DIR jaeger` starts one; then
-//! `JAEGER_QUERY_URL=... OTLP_HTTP_URL=... cargo test --test jaeger_query -- --ignored` with the
-//! addresses in `DIR/bed.json`.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the bed's addresses come in by variables"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
 
 use std::time::{Duration, SystemTime};
 
@@ -22,16 +8,14 @@ use dagger::trace::jaeger::JaegerClient;
 use dagger::trace::model::TraceId;
 use serde_json::{Value, json};
 
-const SAMPLE: &str = include_str!("fixtures/traces/buildctl-build.json");
+use crate::support::bed;
+
+const SAMPLE: &str = include_str!("../fixtures/traces/buildctl-build.json");
 
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     verify: VerifyArgs,
-}
-
-fn variable(key: &str) -> String {
-    std::env::var(key).unwrap_or_else(|_| panic!("{key} is not set: see the head of this file"))
 }
 
 /// A trace id that no other test run has.
@@ -95,7 +79,7 @@ fn otlp_span(id: TraceId, span: &Value) -> Value {
 }
 
 async fn post(body: &Value) {
-    let url = format!("{}/v1/traces", variable("OTLP_HTTP_URL"));
+    let url = format!("{}/v1/traces", bed().otlp_http());
     let client = reqwest::Client::builder()
         .tls_certs_only([])
         .build()
@@ -128,9 +112,8 @@ async fn verify(url: &str, args: &[&str]) -> (ExitStatus, String, String) {
 }
 
 #[tokio::test]
-#[ignore = "needs a Jaeger"]
 async fn trace_is_waited_for_and_passes() {
-    let (url, id) = (variable("JAEGER_QUERY_URL"), fresh(1));
+    let (url, id) = (bed().query_url(), fresh(1));
     let late = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         post(&otlp(id, &["buildctl"])).await;
@@ -148,18 +131,16 @@ async fn trace_is_waited_for_and_passes() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Jaeger"]
 async fn unknown_trace_is_not_found() {
-    let (url, id) = (variable("JAEGER_QUERY_URL"), fresh(2));
+    let (url, id) = (bed().query_url(), fresh(2));
     let (status, stdout, _) = verify(&url, &[&id.to_string(), "--timeout", "1s"]).await;
     assert_eq!(status, ExitStatus::NotFound);
     assert!(stdout.contains("the trace is not in Jaeger"), "{stdout}");
 }
 
 #[tokio::test]
-#[ignore = "needs a Jaeger"]
 async fn wrong_base_path_is_told() {
-    let (url, id) = (variable("JAEGER_QUERY_URL"), fresh(3));
+    let (url, id) = (bed().query_url(), fresh(3));
     let wrong = format!("{url}/jaeger");
     let (status, stdout, _) = verify(&wrong, &[&id.to_string(), "--timeout", "1s"]).await;
     assert_eq!(status, ExitStatus::NotFound);
@@ -167,18 +148,16 @@ async fn wrong_base_path_is_told() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Jaeger"]
 async fn port_of_the_collector_is_told() {
-    let (url, id) = (variable("OTLP_HTTP_URL"), fresh(4));
+    let (url, id) = (bed().otlp_http(), fresh(4));
     let (status, stdout, _) = verify(&url, &[&id.to_string(), "--timeout", "1s"]).await;
     assert_eq!(status, ExitStatus::NotFound);
     assert!(stdout.contains("query port"), "{stdout}");
 }
 
 #[tokio::test]
-#[ignore = "needs a Jaeger"]
 async fn batch_posted_twice_is_a_warning_and_a_changed_one_an_error() {
-    let (url, id) = (variable("JAEGER_QUERY_URL"), fresh(5));
+    let (url, id) = (bed().query_url(), fresh(5));
     let id_text = id.to_string();
     let batch = otlp(id, &["buildctl", "buildkitd"]);
     post(&batch).await;
@@ -200,9 +179,8 @@ async fn batch_posted_twice_is_a_warning_and_a_changed_one_an_error() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Jaeger"]
 async fn trace_with_a_short_id_is_found_by_16_digits() {
-    let (url, id) = (variable("JAEGER_QUERY_URL"), fresh(u128::from(u64::MAX)));
+    let (url, id) = (bed().query_url(), fresh(u128::from(u64::MAX)));
     post(&otlp(id, &["buildctl", "buildkitd"])).await;
     let client = JaegerClient::new(url.parse().unwrap(), Duration::from_secs(5)).unwrap();
     let answer = client.trace(id).await.unwrap().unwrap();
