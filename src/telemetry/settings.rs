@@ -109,7 +109,8 @@ fn destination(var: &dyn Fn(&str) -> Option<String>) -> Result<Option<Destinatio
         if value.contains("://") {
             return collector("JAEGER_TRACE", &value, var).map(Some);
         }
-        return agent(&value).map(Some);
+        let agent = agent(&value)?;
+        return contradicted(&agent, var).map_or(Ok(Some(agent)), Err);
     }
     let first =
         |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, var(name)?)));
@@ -195,6 +196,31 @@ fn agent(value: &str) -> Result<Destination, SettingsError> {
     Ok(Destination::Agent {
         host: host.to_owned(),
         port,
+    })
+}
+
+/// The exporter crate reads the agent's variables by itself, and believes them more than us: two
+/// different agents cannot be told apart for it, so they are refused.
+fn contradicted(
+    agent: &Destination,
+    var: &dyn Fn(&str) -> Option<String>,
+) -> Option<SettingsError> {
+    let Destination::Agent { host, port } = agent else {
+        return None;
+    };
+    let (other_host, other_port) = (
+        var("OTEL_EXPORTER_JAEGER_AGENT_HOST"),
+        var("OTEL_EXPORTER_JAEGER_AGENT_PORT"),
+    );
+    if other_host.is_none() && other_port.is_none() {
+        return None;
+    }
+    let same = other_host.as_deref().unwrap_or("127.0.0.1") == host
+        && other_port.as_deref().unwrap_or("6831") == port.to_string();
+    (!same).then(|| SettingsError {
+        variable: "JAEGER_TRACE",
+        problem: "and OTEL_EXPORTER_JAEGER_AGENT_HOST or _PORT name different agents".to_owned(),
+        help: "unset one of them",
     })
 }
 
@@ -309,7 +335,8 @@ mod tests {
             goes_to(&[endpoint, trace, host]),
             "http://localhost:14268/api/traces"
         );
-        assert_eq!(goes_to(&[trace, host]), "udp://localhost:6831");
+        assert_eq!(goes_to(&[trace]), "udp://localhost:6831");
+        assert!(goes_to(&[trace, host]).starts_with("error: JAEGER_TRACE and"));
         assert_eq!(goes_to(&[host]), "udp://jaeger:6831");
         assert_eq!(
             goes_to(&[("OTEL_EXPORTER_JAEGER_AGENT_PORT", "7000")]),
