@@ -22,7 +22,7 @@ demo: ## build dagger, run a build against a real BuildKit, verify its trace
 test: ## all checks, then all tests against real daemons
 	@tests/testbed/provision >/dev/null
 	@tests/lint
-	cargo test --locked
+	cargo test --locked --tests
 
 lint: ## format, clippy, licences, advisories, shell scripts
 	@tests/lint
