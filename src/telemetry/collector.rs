@@ -128,6 +128,17 @@ impl Client {
             .await
             .map_err(|error| unsent(&error))?;
         let status = answer.status();
+        let kind = answer.headers().get("content-type");
+        let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        if status.is_success() && is_page {
+            // Jaeger's query port answers every unknown path with its page.
+            let reason =
+                "answered with a web page; is this the collector's address, with /api/traces?";
+            return Err(ExportError {
+                reason: reason.to_owned(),
+                passing: false,
+            });
+        }
         if status.is_success() {
             return Ok(());
         }

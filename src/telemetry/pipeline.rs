@@ -47,7 +47,8 @@ pub(super) fn run(
     resource: &Resource,
     progress: &Shared,
 ) {
-    let mut exporter: Option<Box<dyn Exporter>> = None;
+    // At once: setting up takes some milliseconds, which pass while the build runs.
+    let mut exporter = connect(destination, resource);
     let mut open = true;
     while open {
         let mut batch = Vec::new();
@@ -55,11 +56,9 @@ pub(super) fn run(
         if batch.is_empty() {
             continue;
         }
-        // With the first batch: setting up costs time and memory that a run without spans saves.
         let result = match &mut exporter {
-            Some(exporter) => send(exporter.as_mut(), &batch),
-            None => connect(destination, resource)
-                .and_then(|made| send(exporter.insert(made).as_mut(), &batch)),
+            Ok(exporter) => send(exporter.as_mut(), &batch),
+            Err(error) => Err(error.clone()),
         };
         let mut progress = progress.lock();
         match result {

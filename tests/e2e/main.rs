@@ -11,6 +11,7 @@
 mod support;
 
 mod bad_input;
+mod docs;
 mod jaeger_query;
 mod outputs;
 mod traced_build;

@@ -1,6 +1,6 @@
 //! What `dagger trace verify` says of traces that are not what they should be, made by real faults.
 
-use crate::support::{Context, Dagger, Engine, bed};
+use crate::support::{Context, Dagger, Engine, bed, without_traceparent};
 
 /// The ids of the rules that failed.
 fn failed(report: &serde_json::Value) -> Vec<String> {
@@ -107,4 +107,56 @@ fn an_unknown_trace_is_exit_4() {
         .env("JAEGER_QUERY_URL", &bed().query_url())
         .run()
         .expect(4);
+}
+
+#[test]
+fn a_daemon_that_got_no_context_is_named() {
+    let context = Context::three_stages("no-context");
+    let host = without_traceparent(&bed().tcp(Engine::Http));
+    let run = Dagger::up(context.path(), Engine::Http, &[])
+        .env("BUILDKIT_HOST", &host)
+        .with_collector()
+        .run()
+        .expect(0);
+    let verified = run.verify(&["--timeout", "8s"]).expect(1);
+    // The daemon traced the build, but under a trace of its own.
+    let failed = failed(&verified.json());
+    assert!(failed.contains(&"P003".to_owned()), "{failed:?}");
+}
+
+#[test]
+fn a_collector_that_never_answers_holds_the_exit_up_by_5_s_at_most() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/traces", listener.local_addr().unwrap());
+    let context = Context::three_stages("slow-collector");
+    Dagger::up(context.path(), Engine::Mute, &[])
+        .run()
+        .expect(0);
+    let began = std::time::Instant::now();
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .env("OTEL_EXPORTER_JAEGER_ENDPOINT", &url)
+        .run()
+        .expect(0);
+    let took = began.elapsed();
+    assert!(took.as_secs() < 10, "{took:?}");
+    assert!(
+        run.stderr.contains("no answer within 5 s"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_wrong_collector_is_told_with_its_answer() {
+    let url = format!("{}/api/nothing", bed().query_url());
+    let context = Context::three_stages("wrong-collector");
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .env("OTEL_EXPORTER_JAEGER_ENDPOINT", &url)
+        .run()
+        .expect(0);
+    assert!(
+        run.stderr.contains("warning:") && run.stderr.contains("is this the collector's address"),
+        "{}",
+        run.stderr
+    );
 }

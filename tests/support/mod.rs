@@ -6,7 +6,9 @@
 mod bed;
 mod context;
 mod dagger;
+mod proxy;
 
 pub(crate) use bed::{Engine, bed};
 pub(crate) use context::Context;
 pub(crate) use dagger::{Dagger, Finished};
+pub(crate) use proxy::without_traceparent;
