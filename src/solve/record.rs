@@ -18,8 +18,9 @@ const OUTPUT_LINES: usize = 100;
 const LINE_BYTES: usize = 1024;
 
 /// The vertices of a build as spans.
-#[derive(Default)]
 pub(super) struct VertexRecorder {
+    /// When the build began, by our clock.
+    began: SystemTime,
     vertices: HashMap<Arc<str>, Recorded>,
 }
 
@@ -42,6 +43,13 @@ struct Recorded {
 }
 
 impl VertexRecorder {
+    pub(super) fn new(began: SystemTime) -> Self {
+        Self {
+            began,
+            vertices: HashMap::new(),
+        }
+    }
+
     /// Takes down a batch of events; new spans hang under the current span.
     pub(super) fn record(&mut self, events: &[BuildEvent]) {
         for event in events {
@@ -83,6 +91,7 @@ impl VertexRecorder {
                 buildkit.cached = Empty,
                 dagger.cancelled = Empty,
                 dagger.output.dropped = Empty,
+                buildkit.shared = Empty,
             ));
         }
     }
@@ -115,37 +124,57 @@ impl VertexRecorder {
     /// Closes every span; what had not completed was cancelled, or lost, at `now`.
     pub(super) fn finish(self, now: SystemTime) -> Totals {
         let mut totals = Totals::default();
-        for mut recorded in self.vertices.into_values() {
-            recorded.end_line(None);
-            let Some(span) = recorded.span else { continue };
-            let vertex = recorded.vertex;
+        // A step that another build had begun keeps its true start, which lies before our root. If all
+        // steps lie before it, nobody had begun them: then the daemon's clock is another than ours.
+        let early =
+            |recorded: &Recorded| recorded.started.is_some_and(|started| started < self.began);
+        let clocks_agree = self
+            .vertices
+            .values()
+            .any(|recorded| recorded.started.is_some() && !early(recorded));
+        for recorded in self.vertices.into_values() {
+            if recorded.span.is_none() {
+                continue;
+            }
+            let vertex = &recorded.vertex;
             totals.total += 1;
             totals.cached += u64::from(vertex.cached);
             totals.failed += u64::from(vertex.failed());
-            let failed = vertex.failed();
-            span.record("buildkit.cached", vertex.cached);
-            span.record("otel.end_ns", unix_ns(vertex.completed.unwrap_or(now)));
-            if failed {
-                span.record("otel.status", "error");
-                span.record(
-                    "otel.status_message",
-                    vertex.error.as_deref().unwrap_or_default(),
-                );
-            } else if vertex.cancelled() || vertex.completed.is_none() {
-                span.record("dagger.cancelled", true);
-            }
-            if recorded.left_out > 0 {
-                span.record("dagger.output.dropped", recorded.left_out);
-            }
-            for (at, line) in recorded.output {
-                info!(parent: &span, event = "output", otel.at_ns = at.map(unix_ns), message = line);
-            }
+            let shared = clocks_agree && early(&recorded);
+            recorded.close(now, shared);
         }
         totals
     }
 }
 
 impl Recorded {
+    /// Ends the span with what is known of the vertex.
+    fn close(mut self, now: SystemTime, shared: bool) {
+        self.end_line(None);
+        let Some(span) = self.span else { return };
+        let vertex = self.vertex;
+        span.record("buildkit.cached", vertex.cached);
+        span.record("otel.end_ns", unix_ns(vertex.completed.unwrap_or(now)));
+        if vertex.failed() {
+            span.record("otel.status", "error");
+            span.record(
+                "otel.status_message",
+                vertex.error.as_deref().unwrap_or_default(),
+            );
+        } else if vertex.cancelled() || vertex.completed.is_none() {
+            span.record("dagger.cancelled", true);
+        }
+        if shared {
+            span.record("buildkit.shared", true);
+        }
+        if self.left_out > 0 {
+            span.record("dagger.output.dropped", self.left_out);
+        }
+        for (at, line) in self.output {
+            info!(parent: &span, event = "output", otel.at_ns = at.map(unix_ns), message = line);
+        }
+    }
+
     fn end_line(&mut self, at: Option<SystemTime>) {
         if self.open_line.is_empty() {
             return;
@@ -189,7 +218,7 @@ mod tests {
 
     #[test]
     fn totals_count_what_started_once_each() {
-        let mut recorder = VertexRecorder::default();
+        let mut recorder = VertexRecorder::new(SystemTime::UNIX_EPOCH);
         let started = Vertex {
             started: at(1),
             ..vertex("a")
@@ -232,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept_and_the_rest_is_counted() {
-        let mut recorder = VertexRecorder::default();
+        let mut recorder = VertexRecorder::new(SystemTime::UNIX_EPOCH);
         recorder.record(&[BuildEvent::Vertex(Vertex {
             started: at(1),
             ..vertex("a")

@@ -197,7 +197,7 @@ async fn follow(
     events: mpsc::Sender<Vec<BuildEvent>>,
     ended: CancellationToken,
 ) -> Totals {
-    let mut recorder = VertexRecorder::default();
+    let mut recorder = VertexRecorder::new(SystemTime::now());
     match client.status(&build).await {
         Ok(mut stream) => loop {
             let message = tokio::select! {

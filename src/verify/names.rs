@@ -16,6 +16,8 @@ pub(super) const COMMAND: &str = "dagger ";
 
 /// Digest of the step that a span stands for.
 pub(super) const VERTEX: &str = "vertex";
+/// Marks a step that another build had begun before this one.
+pub(super) const SHARED: &str = "buildkit.shared";
 /// Was the step's result in the cache?
 pub(super) const CACHED: &str = "buildkit.cached";
 /// Counts on the span of a solve.

@@ -212,3 +212,17 @@ fn an_interrupted_build_exits_with_130_and_its_trace_is_whole() {
     let run = Finished::wait(started).expect(130);
     run.verify(&[]).expect(0);
 }
+
+#[test]
+fn a_step_that_another_build_had_begun_is_no_hole() {
+    let dockerfile = "FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN echo shared; sleep 4\n";
+    let (one, two) = (Context::new(dockerfile), Context::new(dockerfile));
+    let first = Dagger::up(one.path(), Engine::Http, &["--no-cache"]).spawn();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let second = Dagger::up(two.path(), Engine::Http, &[])
+        .with_collector()
+        .run()
+        .expect(0);
+    Finished::wait(first).expect(0);
+    second.verify(&[]).expect(0);
+}
