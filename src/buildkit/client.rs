@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::call::{CallSpan, Method, Propagate, control};
 use super::error::BuildkitError;
+use super::session::{Beside, OpenSession, SessionIo};
 use super::tunnel::{self, Tunnel, TunnelCloser};
 use crate::proto::control::{
     BytesMessage, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, SolveRequest,
@@ -28,6 +29,7 @@ pub struct Client {
     channel: Channel,
     address: Arc<str>,
     propagate: Arc<dyn Propagate>,
+    sessions: Option<Arc<dyn OpenSession>>,
 }
 
 /// What a daemon says of itself.
@@ -59,7 +61,13 @@ impl Client {
             channel,
             address: address.into(),
             propagate,
+            sessions: None,
         }
+    }
+
+    /// With sessions on connections of their own instead of `Control/Session`, if there is a way.
+    pub fn with_sessions(self, sessions: Option<Arc<dyn OpenSession>>) -> Self {
+        Self { sessions, ..self }
     }
 
     /// The engine's address, as the user knows it.
@@ -138,7 +146,16 @@ impl Client {
     pub async fn session(
         &self,
         opening: &SessionOpening,
-    ) -> Result<(Tunnel, TunnelCloser), BuildkitError> {
+    ) -> Result<(Box<dyn SessionIo>, TunnelCloser), BuildkitError> {
+        if let Some(sessions) = &self.sessions {
+            let opened = sessions.open(opening).await;
+            let io = opened.map_err(|error| {
+                let status = tonic::Status::from_error(Box::new(error));
+                BuildkitError::new(&self.address, "the session", status)
+            })?;
+            let closer = TunnelCloser::default();
+            return Ok((Box::new(Beside::new(io, &closer)), closer));
+        }
         let method = control!("Session");
         let mut call = CallSpan::open(method, &self.address);
         let (outgoing, messages, closer) = tunnel::outgoing();
@@ -167,10 +184,11 @@ impl Client {
             .open_streaming(method, &mut call, request)
             .instrument(span)
             .await?;
-        Ok((Tunnel::new(answer, outgoing, closer.clone(), call), closer))
+        let tunnel = Tunnel::new(answer, outgoing, closer.clone(), call);
+        Ok((Box::new(tunnel), closer))
     }
 
-    async fn unary<Q, A>(&self, method: Method, message: Q) -> Result<A, BuildkitError>
+    pub(super) async fn unary<Q, A>(&self, method: Method, message: Q) -> Result<A, BuildkitError>
     where
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
@@ -197,12 +215,16 @@ impl Client {
             .map_err(|status| BuildkitError::new(&self.address, method.full, status))
     }
 
-    async fn open(
+    pub(super) async fn open<Q, A>(
         &self,
         method: Method,
         call: &mut CallSpan,
-        mut request: Request<StatusRequest>,
-    ) -> Result<Streaming<StatusResponse>, BuildkitError> {
+        mut request: Request<Q>,
+    ) -> Result<Streaming<A>, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
         call.propagate(&self.propagate, &mut request);
         let mut grpc = self.grpc();
         let result = async {
@@ -210,7 +232,7 @@ impl Client {
             grpc.server_streaming(
                 request,
                 PathAndQuery::from_static(method.path),
-                ProstCodec::default(),
+                ProstCodec::<Q, A>::default(),
             )
             .await
         }

@@ -8,10 +8,14 @@ mod call;
 mod client;
 mod error;
 mod failure;
+mod session;
+mod storage;
 mod tunnel;
 
 pub use call::Propagate;
 pub use client::{Client, Daemon, SessionOpening, StatusStream};
 pub use error::BuildkitError;
 pub use failure::{BuildFailure, FailedSource};
+pub use session::{OpenSession, SessionIo};
+pub use storage::{DiskUse, Pruning};
 pub use tunnel::{Tunnel, TunnelCloser};

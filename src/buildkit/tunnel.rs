@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
-use tokio_util::sync::{CancellationToken, PollSender};
+use tokio_util::sync::{CancellationToken, PollSender, WaitForCancellationFutureOwned};
 use tonic::Streaming;
 
 use super::call::CallSpan;
@@ -36,13 +36,18 @@ pub struct Tunnel {
 }
 
 /// Closes a tunnel from outside, in order: the daemon sees the end and closes its side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TunnelCloser(CancellationToken);
 
 impl TunnelCloser {
     /// Ends what we send. The daemon answers by ending what it sends.
     pub fn close(&self) {
         self.0.cancel();
+    }
+
+    /// Is ready once it was closed.
+    pub(super) fn closed(&self) -> WaitForCancellationFutureOwned {
+        self.0.clone().cancelled_owned()
     }
 }
 

@@ -9,6 +9,8 @@ pub type Vars = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub struct Env {
     /// Looks up an environment variable; one that is not UTF-8 counts as unset.
     pub var: Vars,
+    /// This program's file, to be started once more; `None` if that cannot be said.
+    pub program: Option<PathBuf>,
     /// The working directory, absolute.
     pub cwd: PathBuf,
     /// Is standard error a terminal?
@@ -33,6 +35,16 @@ impl Env {
             .filter(|path| path.is_absolute());
         let state = state.or_else(|| Some(PathBuf::from(self.get("HOME")?).join(".local/state")));
         state.map(|path| path.join("dagger"))
+    }
+
+    /// Where the user's configuration of `dagger` is (XDG Base Directory Specification).
+    pub fn config_dir(&self) -> Option<PathBuf> {
+        let config = self
+            .get("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
+        let config = config.or_else(|| Some(PathBuf::from(self.get("HOME")?).join(".config")));
+        config.map(|path| path.join("dagger"))
     }
 
     /// May standard error be coloured?
@@ -69,6 +81,7 @@ mod tests {
                     .find(|(name, _)| *name == key)
                     .map(|(_, value)| (*value).to_owned())
             }),
+            program: None,
             cwd: "/".into(),
             stderr_is_terminal: terminal,
             stdout_is_terminal: terminal,

@@ -3,8 +3,10 @@
 //! Lives here: flags, settings, what is printed, exit codes. Elsewhere: all the work.
 //! Start at [`run`].
 
+mod connecting;
 mod diagnostic;
 mod display;
+mod engine_settings;
 mod env;
 mod export_flag;
 mod interrupt;

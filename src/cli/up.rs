@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
+use super::connecting::Connecting;
 use super::diagnostic::Failure;
 use super::display::Display;
+use super::engine_settings::ConnectionArgs;
 use super::env::Env;
 use super::export_flag;
 use super::traced::{Start, Traced};
-use crate::engine::{self, Choice};
+use crate::engine::{self, EngineSettings};
 use crate::plan::Dockerfile;
 use crate::progress::event::{BuildEvent, Outcome};
 use crate::solve::{DockerfileOptions, Solve, SolveError, Solved};
@@ -54,6 +57,9 @@ pub(super) struct UpArgs {
     /// Show nothing but failures
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// How the build is shown.
@@ -77,11 +83,11 @@ pub(super) enum LogFormat {
 pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let env = start.env;
     let solve = args.solve(env)?;
-    let choice = Choice::new(env.get("BUILDKIT_HOST").as_deref())?;
+    let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let display = Display::start(env, args.log_format, args.quiet);
-        let result = build(&solve, &choice, &traced, display.events()).await;
+        let result = build(&solve, settings, &traced, display.events()).await;
         let outcome = match &result {
             Ok(_) => Some(Outcome::Done),
             Err(Failure::Build(error)) => Some(error.outcome()),
@@ -95,17 +101,23 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
 
 async fn build(
     solve: &Solve,
-    choice: &Choice,
+    settings: Arc<EngineSettings>,
     traced: &Traced,
     events: mpsc::Sender<Vec<BuildEvent>>,
 ) -> Result<Solved, Failure> {
+    let what = match &settings.address {
+        Some(address) => format!("[internal] connecting to {address}"),
+        None => "[internal] finding an engine".to_owned(),
+    };
+    let connecting = Connecting::start(events.clone(), what);
     let connection = tokio::select! {
-        connection = engine::connect(choice, traced.propagate.clone()) => connection?,
+        connection = engine::connect(settings, traced.propagate.clone(), connecting.watch()) => connection?,
         () = traced.cancel.cancelled() => return Err(SolveError::Cancelled.into()),
     };
-    Ok(solve
-        .run(&connection.client, events, &traced.cancel)
-        .await?)
+    drop(connecting);
+    let solved = solve.run(&connection.client, events, &traced.cancel).await;
+    connection.close().await;
+    Ok(solved?)
 }
 
 impl UpArgs {

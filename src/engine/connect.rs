@@ -1,66 +1,98 @@
-//! From a choice to a connection that has answered.
+//! From settings to a connection that has answered.
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::transport::{Channel, Endpoint, Uri};
-use tracing::{Instrument, Span, field::Empty, info, info_span};
+use tokio::time::timeout;
+use tracing::{Instrument, Span, debug, field::Empty, info, info_span};
 
-use super::address::{Address, Choice};
+use super::address::Address;
+use super::channel::{Stream, channel};
+use super::docker::{self, DockerError};
 use super::error::EngineError;
-use super::{tcp, unix};
-use crate::buildkit::{BuildkitError, Client, Daemon, Propagate};
+use super::helper::{Helper, HelperError};
+use super::settings::{Choice, ChosenBy, EngineSettings, Surroundings, Watch};
+use super::tcp::{self, TcpError};
+use super::{choose, stdio, tls, unix};
+use crate::buildkit::{BuildkitError, Client, Daemon, OpenSession, Propagate};
 
 /// How long an engine may take to accept and to answer the first calls.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// HTTP/2 windows of what the daemon sends us, in bytes: exported files come this way.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// How long a passing failure (refused, starting) is tried again: a daemon's restart takes so long.
+const TRY_FOR: Duration = Duration::from_secs(3);
 
-/// A failed build's status carries the whole Dockerfile and stacks in its trailers, in bytes.
-const HEADER_LIST_BYTES: u32 = 4 << 20;
+/// The wait after the first failure; it doubles up to the second.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a helper whose connection broke may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A daemon that has answered.
-#[derive(Clone)]
 pub struct Connection {
     /// The calls.
     pub client: Client,
     /// What it said of itself.
     pub daemon: Daemon,
+    /// Where it is and how it was chosen.
+    pub choice: Choice,
+    helper: Option<Helper>,
+}
+
+impl Connection {
+    /// Closes the connection and waits for the helper that carried it, so that its span is whole.
+    pub async fn close(self) {
+        drop(self.client);
+        if let Some(helper) = self.helper {
+            helper.close().await;
+        }
+    }
 }
 
 /// Connects and asks who is there, in a `connect` span.
 ///
+/// With no address asked for, the default order holds: see [`choose`].
+///
 /// # Errors
 /// When the engine cannot be reached, or does not answer as a buildkitd within 20 s.
 pub async fn connect(
-    choice: &Choice,
+    settings: Arc<EngineSettings>,
     propagate: Arc<dyn Propagate>,
+    watch: Arc<dyn Watch>,
 ) -> Result<Connection, EngineError> {
+    // A helper that carries the connection lives as long as it does, so not inside of `connect`.
+    let parent = Span::current();
     let span = info_span!(
         "connect",
-        buildkit.address = %choice.address,
-        buildkit.scheme = scheme(&choice.address),
-        buildkit.chosen_by = %choice.by,
+        buildkit.address = Empty,
+        buildkit.scheme = Empty,
+        buildkit.chosen_by = Empty,
         buildkit.version = Empty,
         buildkit.worker = Empty,
         otel.status = Empty,
         otel.status_message = Empty,
     );
-    let result = tokio::time::timeout(DEADLINE, attempt(choice, propagate))
-        .instrument(span.clone())
-        .await
-        .unwrap_or_else(|_| {
-            Err(EngineError::Deadline {
-                address: choice.address.to_string(),
-                by: choice.by,
-                limit: DEADLINE,
-            })
-        });
+    let dial = Dial {
+        around: Surroundings { settings, watch },
+        propagate,
+        parent,
+    };
+    let result = async {
+        match &dial.around.settings.address {
+            Some(address) => {
+                let choice = Choice {
+                    address: address.clone(),
+                    by: ChosenBy::Variable,
+                };
+                dial.connect(&choice, TRY_FOR).await
+            }
+            None => choose::connect(&dial).await,
+        }
+    }
+    .instrument(span.clone())
+    .await;
     match &result {
         Ok(connection) => {
             span.record("buildkit.version", connection.daemon.version.as_str());
@@ -74,84 +106,233 @@ pub async fn connect(
     result
 }
 
-async fn attempt(
-    choice: &Choice,
+/// What every attempt needs.
+pub(super) struct Dial {
+    pub(super) around: Surroundings,
     propagate: Arc<dyn Propagate>,
-) -> Result<Connection, EngineError> {
+    parent: Span,
+}
+
+/// A stream that is open, and what belongs to it.
+struct Opened {
+    host: String,
+    stream: Box<dyn Stream>,
+    helper: Option<Helper>,
+    sessions: Option<Arc<dyn OpenSession>>,
+}
+
+impl Dial {
+    /// Connects to one address; failures that may pass are tried again for `try_for`.
+    pub(super) async fn connect(
+        &self,
+        choice: &Choice,
+        try_for: Duration,
+    ) -> Result<Connection, EngineError> {
+        let span = Span::current();
+        span.record("buildkit.address", choice.address.to_string());
+        span.record("buildkit.scheme", choice.address.scheme());
+        span.record("buildkit.chosen_by", choice.by.to_string());
+        let limit = DEADLINE.max(try_for);
+        timeout(limit, self.attempts(choice, try_for))
+            .await
+            .unwrap_or_else(|_| {
+                Err(EngineError::Deadline {
+                    address: choice.address.to_string(),
+                    by: choice.by,
+                    limit,
+                })
+            })
+    }
+
+    async fn attempts(
+        &self,
+        choice: &Choice,
+        try_for: Duration,
+    ) -> Result<Connection, EngineError> {
+        let begun = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            info!(parent: Span::current(), event = "attempt", buildkit.address = %choice.address);
+            let error = match self.attempt(choice).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            if !error.is_passing() || begun.elapsed() + wait > try_for {
+                return Err(error);
+            }
+            debug!(%error, ?wait, "the engine is not ready; trying again");
+            let reason = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            let first_line = reason.lines().next().unwrap_or_default().to_owned();
+            self.around
+                .note(&format!("{}: {first_line}; trying again", choice.address));
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn attempt(&self, choice: &Choice) -> Result<Connection, EngineError> {
+        let address = choice.address.to_string();
+        let Opened {
+            host,
+            stream,
+            helper,
+            sessions,
+        } = self.open(choice).await?;
+        let channel = channel(&host, stream).await;
+        let channel = channel.map_err(|error| EngineError::Connect {
+            address: address.clone(),
+            by: choice.by,
+            source: io::Error::other(error),
+            help: "see what listens there; it closed the connection".to_owned(),
+        })?;
+        let client = Client::new(channel, &address, self.propagate.clone()).with_sessions(sessions);
+        match client.daemon().await {
+            Ok(daemon) => Ok(Connection {
+                client,
+                daemon,
+                choice: choice.clone(),
+                helper,
+            }),
+            Err(error) => {
+                drop(client);
+                Err(why_no_answer(choice, helper, error).await)
+            }
+        }
+    }
+
+    async fn open(&self, choice: &Choice) -> Result<Opened, EngineError> {
+        let settings = &self.around.settings;
+        let plain = |host: &str, stream| Opened {
+            host: host.to_owned(),
+            stream,
+            helper: None,
+            sessions: None,
+        };
+        let refused = |source: io::Error, help: String| EngineError::Connect {
+            address: choice.address.to_string(),
+            by: choice.by,
+            source,
+            help,
+        };
+        match &choice.address {
+            Address::Unix(path) => match unix::open(path).await {
+                Ok(stream) => Ok(plain("localhost", Box::new(stream))),
+                Err(error) => {
+                    let help = unix::help(path, &error);
+                    Err(refused(error, help))
+                }
+            },
+            Address::Tcp { host, port } => match tcp::open(host, *port, &settings.tls).await {
+                Ok(stream) => Ok(plain(host, stream)),
+                Err(TcpError::Connect(error)) => {
+                    let help = tcp::help(host, *port, &error);
+                    Err(refused(error, help))
+                }
+                Err(TcpError::Tls(problem)) => Err(tls_error(choice, problem)),
+            },
+            Address::Docker => match docker::open(settings, &self.parent).await {
+                Ok((stream, helper)) => Ok(Opened {
+                    sessions: Some(Arc::new(docker::Sessions {
+                        settings: settings.clone(),
+                        parent: self.parent.clone(),
+                    })),
+                    helper,
+                    ..plain("localhost", stream)
+                }),
+                Err(DockerError::Connect(path, error)) => {
+                    let help = unix::help(&path, &error);
+                    Err(refused(error, help))
+                }
+                Err(DockerError::Helper(command, error)) => {
+                    Err(helper_error(choice, command.program(), &command.to_string(), error))
+                }
+                Err(DockerError::Upgrade(problem)) => Err(EngineError::Docker {
+                    address: choice.address.to_string(),
+                    by: choice.by,
+                    problem,
+                }),
+            },
+            address => {
+                let Some(command) = stdio::command_line(address) else {
+                    return Err(refused(io::ErrorKind::Unsupported.into(), String::new()));
+                };
+                match stdio::open(&command, settings, &self.parent) {
+                    Ok((pipe, helper)) => Ok(Opened {
+                        helper: Some(helper),
+                        ..plain("localhost", Box::new(pipe))
+                    }),
+                    Err(error) => Err(helper_error(
+                        choice,
+                        command.program(),
+                        &command.to_string(),
+                        error,
+                    )),
+                }
+            }
+        }
+    }
+}
+
+/// The stream was open, but the first calls failed: the helper may have said why, or TLS.
+async fn why_no_answer(
+    choice: &Choice,
+    helper: Option<Helper>,
+    error: BuildkitError,
+) -> EngineError {
+    if let Some(helper) = helper {
+        if let Some(ended) = helper.ended(LAST_WORDS).await {
+            let meaning = stdio::meaning(&choice.address, &ended);
+            return EngineError::Helper {
+                address: choice.address.to_string(),
+                by: choice.by,
+                problem: meaning.what,
+                command: helper.command().to_string(),
+                stderr: ended.stderr,
+                help: meaning.help,
+                passing: meaning.passing,
+            };
+        }
+    } else if let Some(problem) = tls::alert(&error) {
+        return tls_error(choice, problem);
+    }
+    EngineError::Handshake {
+        address: choice.address.to_string(),
+        by: choice.by,
+        source: Box::new(error),
+    }
+}
+
+fn tls_error(choice: &Choice, problem: tls::Problem) -> EngineError {
+    EngineError::Tls {
+        address: choice.address.to_string(),
+        by: choice.by,
+        problem: problem.what,
+        help: problem.help,
+    }
+}
+
+fn helper_error(
+    choice: &Choice,
+    program: &'static str,
+    command: &str,
+    error: HelperError,
+) -> EngineError {
     let address = choice.address.to_string();
-    info!(parent: Span::current(), event = "attempt", buildkit.address = %address);
-    let refused = |source: io::Error, help: String| EngineError::Connect {
-        address: address.clone(),
-        by: choice.by,
-        source,
-        help,
-    };
-    let channel = match &choice.address {
-        Address::Unix(path) => match unix::open(path).await {
-            Ok(stream) => channel("localhost", stream).await,
-            Err(error) => {
-                let help = unix::help(path, &error);
-                return Err(refused(error, help));
-            }
+    match error {
+        HelperError::Missing => EngineError::NoProgram {
+            address,
+            by: choice.by,
+            program,
         },
-        Address::Tcp { host, port } => match tcp::open(host, *port).await {
-            Ok(stream) => channel(host, stream).await,
-            Err(error) => {
-                let help = tcp::help(host, *port, &error);
-                return Err(refused(error, help));
-            }
+        error @ (HelperError::System(_) | HelperError::Deadline(_)) => EngineError::Helper {
+            address,
+            by: choice.by,
+            problem: format!("`{program}` {error}"),
+            command: command.to_owned(),
+            stderr: String::new(),
+            help: "run that command by hand to see more".to_owned(),
+            passing: false,
         },
-    };
-    let channel = channel.map_err(|error| {
-        let help = "see what listens there; it closed the connection".to_owned();
-        refused(io::Error::other(error), help)
-    })?;
-    let client = Client::new(channel, &address, propagate);
-    let handshake = |source: BuildkitError| EngineError::Handshake {
-        address: address.clone(),
-        by: choice.by,
-        source: Box::new(source),
-    };
-    let daemon = client.daemon().await.map_err(handshake)?;
-    Ok(Connection { client, daemon })
-}
-
-/// HTTP/2 with prior knowledge over a stream that is already open.
-///
-/// The channel never opens another one: a build belongs to one daemon, and a restarted one does not
-/// know it.
-async fn channel<S>(host: &str, stream: S) -> Result<Channel, tonic::transport::Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let authority = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let uri = Uri::builder()
-        .scheme("http")
-        .authority(authority)
-        .path_and_query("/")
-        .build();
-    let endpoint = Endpoint::from(uri.unwrap_or_else(|_| Uri::from_static("http://localhost")))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(HEADER_LIST_BYTES);
-    let mut stream = Some(TokioIo::new(stream));
-    endpoint
-        .connect_with_connector(tower::service_fn(move |_: Uri| {
-            let once = stream
-                .take()
-                .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
-            std::future::ready(once)
-        }))
-        .await
-}
-
-fn scheme(address: &Address) -> &'static str {
-    match address {
-        Address::Unix(_) => "unix",
-        Address::Tcp { .. } => "tcp",
     }
 }
