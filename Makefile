@@ -29,6 +29,7 @@ lint: ## format, clippy, licences, advisories, shell scripts
 
 bench: ## dagger against buildctl, paired in one run
 	@tests/bench/up_vs_buildctl.py
+	@tests/bench/connect_vs_buildctl.py
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)

@@ -46,6 +46,7 @@ pub(super) use control;
 pub(super) struct CallSpan {
     span: Span,
     open: bool,
+    probes: bool,
 }
 
 impl CallSpan {
@@ -61,10 +62,23 @@ impl CallSpan {
             server.address = address,
             rpc.grpc.status_code = Empty,
             dagger.cancelled = Empty,
+            dagger.retried = Empty,
             otel.status = Empty,
             otel.status_message = Empty,
         );
-        Self { span, open: true }
+        Self {
+            span,
+            open: true,
+            probes: false,
+        }
+    }
+
+    /// Opens the span of a call that asks whether the daemon is there, and knows this call: who asked
+    /// tries again or does without, so its failure is not the command's.
+    pub(super) fn probe(method: Method, address: &str) -> Self {
+        let mut call = Self::open(method, address);
+        call.probes = true;
+        call
     }
 
     pub(super) fn span(&self) -> &Span {
@@ -100,6 +114,9 @@ impl CallSpan {
             Err(status) => {
                 self.span
                     .record("rpc.grpc.status_code", status.code() as i64);
+                if self.probes {
+                    self.span.record("dagger.retried", true);
+                }
                 self.span.record("otel.status", "error");
                 self.span.record("otel.status_message", status.message());
             }

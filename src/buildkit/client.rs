@@ -1,7 +1,10 @@
 //! The control service (`api/services/control/control.proto`) as typed calls.
 
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use prost_types::Timestamp;
 use tokio_stream::Stream;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -16,8 +19,9 @@ use super::error::BuildkitError;
 use super::session::{Beside, OpenSession, SessionIo};
 use super::tunnel::{self, Tunnel, TunnelCloser};
 use crate::proto::control::{
-    BytesMessage, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, SolveRequest,
-    SolveResponse, StatusRequest, StatusResponse,
+    BuildHistoryEvent, BuildHistoryRequest, BytesMessage, InfoRequest, InfoResponse,
+    ListWorkersRequest, ListWorkersResponse, SolveRequest, SolveResponse, StatusRequest,
+    StatusResponse,
 };
 
 /// Largest message in either direction, in bytes: the daemon's own limit.
@@ -80,9 +84,15 @@ impl Client {
     /// # Errors
     /// When the daemon cannot be reached or answers with an error.
     pub async fn daemon(&self) -> Result<Daemon, BuildkitError> {
-        let info = self.unary::<_, InfoResponse>(control!("Info"), InfoRequest {});
-        let workers = self.unary::<_, ListWorkersResponse>(
-            control!("ListWorkers"),
+        let (info, workers) = (control!("Info"), control!("ListWorkers"));
+        let info = self.call::<_, InfoResponse>(
+            info,
+            CallSpan::probe(info, &self.address),
+            InfoRequest {},
+        );
+        let workers = self.call::<_, ListWorkersResponse>(
+            workers,
+            CallSpan::probe(workers, &self.address),
             ListWorkersRequest::default(),
         );
         let (info, workers) = tokio::join!(info, workers);
@@ -110,6 +120,40 @@ impl Client {
             platforms: platforms.collect(),
             worker: worker.id,
         })
+    }
+
+    /// The daemon's clock when it answered; `None` if it does not say. Streams carry it as a header.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached or has no history.
+    pub async fn clock(&self) -> Result<Option<SystemTime>, BuildkitError> {
+        let method = control!("ListenBuildHistory");
+        let mut call = CallSpan::probe(method, &self.address);
+        let request = Request::new(BuildHistoryRequest {
+            early_exit: true,
+            limit: 1,
+            ..BuildHistoryRequest::default()
+        });
+        let span = call.span().clone();
+        let mut grpc = self.grpc();
+        let result = async {
+            grpc.ready().await.map_err(unready)?;
+            grpc.server_streaming::<_, BuildHistoryEvent, _>(
+                request,
+                PathAndQuery::from_static(method.path),
+                ProstCodec::default(),
+            )
+            .await
+        }
+        .instrument(span)
+        .await;
+        call.end(&result);
+        let answer =
+            result.map_err(|status| BuildkitError::new(&self.address, method.full, status))?;
+        let header = answer.metadata().get("buildkit-current-timestamp");
+        let header = header.and_then(|value| value.to_str().ok());
+        let time = header.and_then(|text| Timestamp::from_str(text).ok());
+        Ok(time.and_then(|time| time.try_into().ok()))
     }
 
     /// Runs a build; returns when it has ended. Dropping the future cancels the build.
@@ -193,7 +237,20 @@ impl Client {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let mut call = CallSpan::open(method, &self.address);
+        self.call(method, CallSpan::open(method, &self.address), message)
+            .await
+    }
+
+    async fn call<Q, A>(
+        &self,
+        method: Method,
+        mut call: CallSpan,
+        message: Q,
+    ) -> Result<A, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
         let mut request = Request::new(message);
         call.propagate(&self.propagate, &mut request);
         let mut grpc = self.grpc();

@@ -16,6 +16,6 @@ pub use call::Propagate;
 pub use client::{Client, Daemon, SessionOpening, StatusStream};
 pub use error::BuildkitError;
 pub use failure::{BuildFailure, FailedSource};
-pub use session::{OpenSession, SessionIo};
+pub use session::{OpenSession, Opening, SessionIo};
 pub use storage::{DiskUse, Pruning};
 pub use tunnel::{Tunnel, TunnelCloser};

@@ -15,13 +15,13 @@ pub trait SessionIo: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> SessionIo for T {}
 
+/// A session's connection, when it is open.
+pub type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn SessionIo>>> + Send>>;
+
 /// Opens sessions on connections of their own.
 pub trait OpenSession: Send + Sync {
     /// Opens one; the daemon is told of it what `opening` says.
-    fn open(
-        &self,
-        opening: &SessionOpening,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn SessionIo>>> + Send>>;
+    fn open(&self, opening: &SessionOpening) -> Opening;
 }
 
 /// A session's connection that ends when its closer says so.

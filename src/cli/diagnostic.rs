@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use thiserror::Error;
 
 use super::trace_verify::VerifyError;
+use crate::buildkit::BuildkitError;
 use crate::engine::EngineError;
 use crate::plan::PlanError;
 use crate::solve::SolveError;
@@ -30,10 +31,13 @@ pub enum Failure {
     Plan(#[from] PlanError),
     /// There is no engine.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(Box<EngineError>),
     /// The build did not end well.
     #[error(transparent)]
     Build(#[from] SolveError),
+    /// The engine refused a call that is no build.
+    #[error(transparent)]
+    Call(#[from] BuildkitError),
     /// Verification could not be done.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -45,6 +49,12 @@ pub enum Failure {
     System(#[from] io::Error),
 }
 
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
 impl Failure {
     /// The process's exit code (see `docs/design.md`).
     pub fn exit_code(&self) -> u8 {
@@ -52,7 +62,8 @@ impl Failure {
             Self::Build(SolveError::Failed(_)) => 1,
             Self::Usage { .. } | Self::Settings(_) | Self::Plan(_) => 2,
             Self::Engine(error) if error.is_usage() => 2,
-            Self::Engine(_) | Self::Build(SolveError::Engine(_)) => 3,
+            Self::Engine(_) | Self::Call(_) => 3,
+            Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => 3,
             Self::Verify(error) => error.exit_code(),
             Self::Build(SolveError::Cancelled) | Self::Interrupted => 130,
             Self::System(_) => 1,
@@ -67,17 +78,17 @@ impl Failure {
         )
     }
 
-    fn help(&self) -> Option<String> {
+    pub(super) fn help(&self) -> Option<String> {
         match self {
             Self::Usage { help, .. } => Some(help.clone()),
             Self::Settings(error) => Some(error.help()),
             Self::Plan(error) => Some(error.help()),
             Self::Engine(error) => Some(error.help()),
             Self::Verify(error) => Some(error.help()),
-            Self::Build(SolveError::Engine(_)) => Some(
+            Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => Some(
                 "see the daemon's log; what it had done is cached, so run the build again".into(),
             ),
-            Self::Build(_) | Self::System(_) | Self::Interrupted => None,
+            Self::Build(_) | Self::Call(_) | Self::System(_) | Self::Interrupted => None,
         }
     }
 

@@ -12,6 +12,10 @@ use crate::engine::{EngineSettings, TlsFiles};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection (BUILDKIT_HOST says where)")]
 pub(super) struct ConnectionArgs {
+    /// Log more: -v how the engine was chosen, -vv why
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+
     /// Certificate of the authority that signed the engine's [env: BUILDKIT_TLS_CA]
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -42,10 +46,12 @@ impl ConnectionArgs {
         let file = |key: &str| env.get(key).map(PathBuf::from);
         let dir = self.tls_dir.clone().or_else(|| file("BUILDKIT_TLS_DIR"));
         let dir = match dir {
-            Some(dir) => TlsFiles::in_dir(&env.cwd.join(dir)).map_err(|problem| Failure::Usage {
-                message: format!("--tls-dir: {problem}"),
-                help: "name the directory with the engine's ca.pem".into(),
-            })?,
+            Some(dir) => {
+                TlsFiles::in_dir(&env.cwd.join(dir)).map_err(|problem| Failure::Usage {
+                    message: format!("--tls-dir: {problem}"),
+                    help: "name the directory with the engine's ca.pem".into(),
+                })?
+            }
             None => TlsFiles::default(),
         };
         let pick = |flag: &Option<PathBuf>, key: &str, dir: Option<PathBuf>| {
@@ -87,6 +93,8 @@ fn docker_context(env: &Env) -> bool {
     let dir = dir.or_else(|| Some(PathBuf::from(env.get("HOME")?).join(".docker")));
     let text = dir.and_then(|dir| std::fs::read_to_string(dir.join("config.json")).ok());
     let config = text.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-    let context = config.as_ref().and_then(|config| config.get("currentContext")?.as_str());
+    let context = config
+        .as_ref()
+        .and_then(|config| config.get("currentContext")?.as_str());
     !matches!(context, None | Some("" | "default"))
 }

@@ -10,6 +10,18 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When the signals cannot be watched.
 pub(super) fn watch(token: CancellationToken) -> std::io::Result<()> {
+    watch_saying(token, "\nstopping the build; once more quits at once\n")
+}
+
+/// The same for a command that has nothing to stop in order.
+///
+/// # Errors
+/// When the signals cannot be watched.
+pub(super) fn watch_quietly(token: CancellationToken) -> std::io::Result<()> {
+    watch_saying(token, "")
+}
+
+fn watch_saying(token: CancellationToken, words: &'static str) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -21,10 +33,7 @@ pub(super) fn watch(token: CancellationToken) -> std::io::Result<()> {
             if first {
                 token.cancel();
                 // A closed terminal is no reason not to stop.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "\nstopping the build; once more quits at once"
-                );
+                let _ = write!(std::io::stderr(), "{words}");
             } else {
                 quit();
             }

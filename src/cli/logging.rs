@@ -19,6 +19,21 @@ pub(super) enum Level {
 }
 
 impl Level {
+    /// The level after so many `-v`.
+    pub(super) fn raised(self, verbose: u8) -> Self {
+        let asked = match verbose {
+            0 => return self,
+            1 => Self::Info,
+            2 => Self::Debug,
+            _ => Self::Trace,
+        };
+        if asked.filter() > self.filter() {
+            asked
+        } else {
+            self
+        }
+    }
+
     fn filter(self) -> LevelFilter {
         match self {
             Self::Error => LevelFilter::ERROR,

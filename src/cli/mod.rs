@@ -6,6 +6,9 @@
 mod connecting;
 mod diagnostic;
 mod display;
+mod doctor;
+mod duration;
+mod engine;
 mod engine_settings;
 mod env;
 mod export_flag;
@@ -15,6 +18,7 @@ mod redact;
 mod trace_line;
 pub mod trace_verify;
 mod traced;
+mod untraced;
 mod up;
 
 use std::ffi::OsString;
@@ -41,6 +45,11 @@ struct Cli {
 enum Command {
     /// Build a Dockerfile on a BuildKit daemon, and trace it
     Up(up::UpArgs),
+    /// Manage the engine that dagger keeps, and an engine's cache
+    #[command(subcommand)]
+    Engine(engine::EngineCommand),
+    /// Check all that a traced build needs, and say how to mend what is broken
+    Doctor(doctor::DoctorArgs),
     /// Work with traces
     #[command(subcommand)]
     Trace(Trace),
@@ -68,13 +77,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         .iter()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
+    let verbose = match &cli.command {
+        Command::Up(args) => args.connection.verbose,
+        Command::Engine(command) => command.connection().verbose,
+        Command::Doctor(args) => args.connection.verbose,
+        Command::Trace(_) => 0,
+    };
     let start = Start {
         env,
         args: &shown,
-        log_level: cli.log_level,
+        log_level: cli.log_level.raised(verbose),
     };
     let result = match &cli.command {
         Command::Up(args) => up::run(args, start),
+        Command::Engine(command) => engine::run(command, start),
+        Command::Doctor(args) => doctor::run(args, start),
         Command::Trace(Trace::Verify(args)) => verify(args, env),
     };
     result.unwrap_or_else(|failure| {

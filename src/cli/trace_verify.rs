@@ -4,7 +4,6 @@
 //! reports (`verify`), the query client and the run records (`trace`).
 
 mod choose;
-mod duration;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -20,6 +19,7 @@ use crate::verify::report::{Report, Strictness, Style, Subject, json, text};
 use crate::verify::waiting::WaitingLine;
 use crate::verify::{Target, Tolerance, judge};
 
+use super::duration;
 use choose::Chosen;
 
 /// Arguments of `dagger trace verify`.

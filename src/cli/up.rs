@@ -59,7 +59,7 @@ pub(super) struct UpArgs {
     quiet: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) connection: ConnectionArgs,
 }
 
 /// How the build is shown.

@@ -183,7 +183,11 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
 fn named(scheme: &str, rest: &str) -> Result<Address, String> {
     let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
     let name = name.strip_suffix('/').unwrap_or(name);
-    let kind = if scheme == "kube-pod" { "pod" } else { "container" };
+    let kind = if scheme == "kube-pod" {
+        "pod"
+    } else {
+        "container"
+    };
     let name = checked(name).map_err(|problem| format!("{problem} as the {kind}'s name"))?;
     let allowed: &[&str] = match scheme {
         "docker-container" => &["context"],
@@ -197,7 +201,10 @@ fn named(scheme: &str, rest: &str) -> Result<Address, String> {
         if !allowed.contains(&key) {
             return Err(match allowed {
                 [] => format!("has `{key}` after the `?`, but knows no settings"),
-                _ => format!("has `{key}` after the `?`, but knows only {}", allowed.join(", ")),
+                _ => format!(
+                    "has `{key}` after the `?`, but knows only {}",
+                    allowed.join(", ")
+                ),
             });
         }
         let value = checked(value).map_err(|problem| format!("{problem} as {key}"))?;

@@ -32,7 +32,9 @@ const RUNNING: Duration = Duration::from_secs(3);
 pub(super) fn default_sockets(settings: &EngineSettings) -> Vec<PathBuf> {
     let own = settings.runtime_dir.iter();
     let own = own.map(|dir| dir.join("buildkit/buildkitd.sock"));
-    std::iter::once(PathBuf::from(ROOT_SOCKET)).chain(own).collect()
+    std::iter::once(PathBuf::from(ROOT_SOCKET))
+        .chain(own)
+        .collect()
 }
 
 /// What was tried so far.
@@ -85,7 +87,7 @@ async fn sockets(dial: &Dial, tried: &mut Tried) -> Result<Option<Connection>, E
                 tried.note(dial, &candidate, "nothing listens on it");
             }
             Err(error) => {
-                tried.note(dial, &candidate, &reason(&error));
+                tried.note(dial, &candidate, &error.reason());
                 forbidden.get_or_insert(error);
             }
         }
@@ -123,7 +125,7 @@ async fn docker(dial: &Dial, tried: &mut Tried) -> Result<Option<Connection>, En
             return Ok(None);
         }
         Err(container::Unusable::Failed(error)) => {
-            tried.note(dial, &candidate, &error.to_string());
+            tried.note(dial, &candidate, &error.reason());
         }
     }
     let choice = Choice {
@@ -136,7 +138,7 @@ async fn docker(dial: &Dial, tried: &mut Tried) -> Result<Option<Connection>, En
             Ok(Some(connection))
         }
         Err(error) => {
-            tried.note(dial, "docker://", &reason(&error));
+            tried.note(dial, "docker://", &error.reason());
             Ok(None)
         }
     }
@@ -161,10 +163,4 @@ async fn own_daemon(dial: &Dial, tried: &mut Tried) -> Result<Option<Connection>
         tried.note(dial, &candidate, "is used");
     }
     connection.map(Some)
-}
-
-/// The innermost reason of an error, else the error.
-fn reason(error: &EngineError) -> String {
-    let source = std::error::Error::source(error);
-    source.map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -1,7 +1,7 @@
 //! From settings to a connection that has answered.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use super::channel::{Stream, channel};
 use super::docker::{self, DockerError};
 use super::error::EngineError;
 use super::helper::{Helper, HelperError};
+use super::observed::Observed;
 use super::settings::{Choice, ChosenBy, EngineSettings, Surroundings, Watch};
 use super::tcp::{self, TcpError};
 use super::{choose, stdio, tls, unix};
@@ -78,6 +79,7 @@ pub async fn connect(
         around: Surroundings { settings, watch },
         propagate,
         parent,
+        helper: Mutex::default(),
     };
     let result = async {
         match &dial.around.settings.address {
@@ -111,6 +113,8 @@ pub(super) struct Dial {
     pub(super) around: Surroundings,
     propagate: Arc<dyn Propagate>,
     parent: Span,
+    /// The helper of the attempt under way.
+    helper: Mutex<Option<Helper>>,
 }
 
 /// A stream that is open, and what belongs to it.
@@ -119,6 +123,7 @@ struct Opened {
     stream: Box<dyn Stream>,
     helper: Option<Helper>,
     sessions: Option<Arc<dyn OpenSession>>,
+    observed: Option<Observed>,
 }
 
 impl Dial {
@@ -133,15 +138,25 @@ impl Dial {
         span.record("buildkit.scheme", choice.address.scheme());
         span.record("buildkit.chosen_by", choice.by.to_string());
         let limit = DEADLINE.max(try_for);
-        timeout(limit, self.attempts(choice, try_for))
-            .await
-            .unwrap_or_else(|_| {
-                Err(EngineError::Deadline {
-                    address: choice.address.to_string(),
-                    by: choice.by,
-                    limit,
-                })
-            })
+        let Ok(result) = timeout(limit, self.attempts(choice, try_for)).await else {
+            // Its end is part of the trace, so it is waited for.
+            if let Some(helper) = self.attempting(None) {
+                helper.kill().await;
+            }
+            return Err(EngineError::Deadline {
+                address: choice.address.to_string(),
+                by: choice.by,
+                limit,
+            });
+        };
+        self.attempting(None);
+        result
+    }
+
+    /// Notes the helper of the attempt under way; gives the one before.
+    fn attempting(&self, helper: Option<Helper>) -> Option<Helper> {
+        let mut current = self.helper.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, helper)
     }
 
     async fn attempts(
@@ -161,11 +176,9 @@ impl Dial {
                 return Err(error);
             }
             debug!(%error, ?wait, "the engine is not ready; trying again");
-            let reason = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            let first_line = reason.lines().next().unwrap_or_default().to_owned();
+            let reason = error.reason();
             self.around
-                .note(&format!("{}: {first_line}; trying again", choice.address));
+                .note(&format!("{}: {reason}; trying again", choice.address));
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -178,7 +191,9 @@ impl Dial {
             stream,
             helper,
             sessions,
+            observed,
         } = self.open(choice).await?;
+        self.attempting(helper.clone());
         let channel = channel(&host, stream).await;
         let channel = channel.map_err(|error| EngineError::Connect {
             address: address.clone(),
@@ -196,7 +211,7 @@ impl Dial {
             }),
             Err(error) => {
                 drop(client);
-                Err(why_no_answer(choice, helper, error).await)
+                Err(why_no_answer(choice, helper, observed, error).await)
             }
         }
     }
@@ -208,6 +223,7 @@ impl Dial {
             stream,
             helper: None,
             sessions: None,
+            observed: None,
         };
         let refused = |source: io::Error, help: String| EngineError::Connect {
             address: choice.address.to_string(),
@@ -224,7 +240,10 @@ impl Dial {
                 }
             },
             Address::Tcp { host, port } => match tcp::open(host, *port, &settings.tls).await {
-                Ok(stream) => Ok(plain(host, stream)),
+                Ok((stream, observed)) => Ok(Opened {
+                    observed: Some(observed),
+                    ..plain(host, stream)
+                }),
                 Err(TcpError::Connect(error)) => {
                     let help = tcp::help(host, *port, &error);
                     Err(refused(error, help))
@@ -241,12 +260,15 @@ impl Dial {
                     ..plain("localhost", stream)
                 }),
                 Err(DockerError::Connect(path, error)) => {
-                    let help = unix::help(&path, &error);
+                    let help = docker::help(&path, &error);
                     Err(refused(error, help))
                 }
-                Err(DockerError::Helper(command, error)) => {
-                    Err(helper_error(choice, command.program(), &command.to_string(), error))
-                }
+                Err(DockerError::Helper(command, error)) => Err(helper_error(
+                    choice,
+                    command.program(),
+                    &command.to_string(),
+                    error,
+                )),
                 Err(DockerError::Upgrade(problem)) => Err(EngineError::Docker {
                     address: choice.address.to_string(),
                     by: choice.by,
@@ -278,6 +300,7 @@ impl Dial {
 async fn why_no_answer(
     choice: &Choice,
     helper: Option<Helper>,
+    observed: Option<Observed>,
     error: BuildkitError,
 ) -> EngineError {
     if let Some(helper) = helper {
@@ -293,7 +316,7 @@ async fn why_no_answer(
                 passing: meaning.passing,
             };
         }
-    } else if let Some(problem) = tls::alert(&error) {
+    } else if let Some(problem) = observed.and_then(|observed| observed.problem()) {
         return tls_error(choice, problem);
     }
     EngineError::Handshake {

@@ -7,20 +7,22 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body::Body;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tracing::Span;
 
 use super::channel::Stream;
 use super::helper::{CommandLine, Helper, HelperError};
 use super::settings::EngineSettings;
-use super::stdio;
-use crate::buildkit::{OpenSession, SessionIo, SessionOpening};
+use super::{stdio, unix};
+use crate::buildkit::{OpenSession, Opening, SessionIo, SessionOpening};
 
 /// Where the Docker daemon listens by default.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -77,26 +79,39 @@ pub(super) struct Sessions {
 }
 
 impl OpenSession for Sessions {
-    fn open(
-        &self,
-        opening: &SessionOpening,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn SessionIo>>> + Send>> {
+    fn open(&self, opening: &SessionOpening) -> Opening {
         let mut headers = vec![
             ("x-docker-expose-session-uuid", opening.id.clone()),
             ("x-docker-expose-session-name", "dagger".to_owned()),
-            ("x-docker-expose-session-sharedkey", opening.shared_key.clone()),
+            (
+                "x-docker-expose-session-sharedkey",
+                opening.shared_key.clone(),
+            ),
         ];
         let methods = opening.methods.iter();
-        headers.extend(
-            methods.map(|&name| ("x-docker-expose-session-grpc-method", name.to_owned())),
-        );
+        headers
+            .extend(methods.map(|&name| ("x-docker-expose-session-grpc-method", name.to_owned())));
         let (settings, parent) = (self.settings.clone(), self.parent.clone());
         Box::pin(async move {
-            let (stream, _helper) = dial(&settings, &parent, "/session", &headers)
+            let (stream, helper) = dial(&settings, &parent, "/session", &headers)
                 .await
                 .map_err(|error| io::Error::other(format!("{error:?}")))?;
-            Ok(Box::new(stream) as Box<dyn SessionIo>)
+            Ok(Box::new(Held {
+                stream,
+                _helper: helper,
+            }) as Box<dyn SessionIo>)
         })
+    }
+}
+
+/// What to do about a socket of Docker's that cannot be opened.
+pub(super) fn help(path: &std::path::Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
+            "Docker does not listen at `{}`: start it (`sudo systemctl start docker`), or correct DOCKER_HOST",
+            path.display()
+        ),
+        _ => unix::help(path, error),
     }
 }
 
@@ -146,22 +161,58 @@ async fn upgrade(
     for (name, value) in headers {
         request = request.header(*name, value);
     }
-    let request = request
-        .body(NoBody)
-        .map_err(|error| error.to_string())?;
+    let request = request.body(NoBody).map_err(|error| error.to_string())?;
     let response = sender
         .send_request(request)
         .await
         .map_err(|error| format!("it does not answer as a Docker daemon: {error}"))?;
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {}
-        StatusCode::NOT_FOUND => return Err(format!("it has no {path}: it is too old, or has no BuildKit")),
+        StatusCode::NOT_FOUND => {
+            return Err(format!(
+                "it has no {path}: it is too old, or has no BuildKit"
+            ));
+        }
         status => return Err(format!("it answered {path} with {status}")),
     }
     let upgraded = hyper::upgrade::on(response)
         .await
         .map_err(|error| error.to_string())?;
     Ok(Box::new(TokioIo::new(upgraded)))
+}
+
+/// A stream with the helper that carries it, which ends with it.
+struct Held {
+    stream: Box<dyn Stream>,
+    _helper: Option<Helper>,
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// An empty request body.
@@ -173,9 +224,9 @@ impl Body for NoBody {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Ready(None)
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {

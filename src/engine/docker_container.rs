@@ -69,7 +69,9 @@ pub(super) fn daemon(words: &str) -> Option<Meaning> {
             "start it (`sudo systemctl start docker`), or see whether DOCKER_HOST and DOCKER_CONTEXT are right",
         ));
     }
-    if words.contains("context") && words.contains("not found") {
+    if words.contains("context")
+        && (words.contains("not found") || words.contains("does not exist"))
+    {
         return Some(Meaning::new(
             "docker has no such context",
             "see `docker context ls`",

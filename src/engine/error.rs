@@ -21,7 +21,10 @@ pub enum EngineError {
         problem: String,
     },
     /// Nothing was said and nothing was found.
-    #[error("no engine: BUILDKIT_HOST is not set, and none was found\n{}", indented(tried))]
+    #[error(
+        "no engine: BUILDKIT_HOST is not set, and none was found\n{}",
+        indented(tried)
+    )]
     NoEngine {
         /// What was tried, a line each.
         tried: Vec<String>,
@@ -39,7 +42,7 @@ pub enum EngineError {
         help: String,
     },
     /// TLS could not be agreed on.
-    #[error("cannot connect to `{address}` (from {by}) with TLS: {problem}")]
+    #[error("cannot connect to `{address}` (from {by}): {problem}")]
     Tls {
         /// The engine's address.
         address: String,
@@ -61,7 +64,10 @@ pub enum EngineError {
         program: &'static str,
     },
     /// A helper process did not carry the connection.
-    #[error("cannot connect to `{address}` (from {by}): {problem}\n  ran:   {command}{}", said(stderr))]
+    #[error(
+        "cannot connect to `{address}` (from {by}): {problem}\n  ran:   {command}{}",
+        said(stderr)
+    )]
     Helper {
         /// The engine's address.
         address: String,
@@ -163,6 +169,28 @@ impl EngineError {
         }
     }
 
+    /// Why, in a line, for whoever knows the address.
+    pub(super) fn reason(&self) -> String {
+        let text = match self {
+            Self::Helper { problem, .. }
+            | Self::Tls { problem, .. }
+            | Self::Docker { problem, .. }
+            | Self::Start { problem, .. } => problem.clone(),
+            Self::Connect { source, .. } | Self::State { source, .. } => source.to_string(),
+            Self::Handshake { source, .. } => source.to_string(),
+            Self::NoProgram { program, .. } => format!("`{program}` is not installed"),
+            Self::BadAddress { .. } | Self::NoEngine { .. } | Self::Deadline { .. } => {
+                self.to_string()
+            }
+        };
+        let line = text.lines().next().unwrap_or_default();
+        // The system's number for an error helps nobody.
+        let line = line.split(" (os error").next().unwrap_or_default();
+        let mut letters = line.chars();
+        let first = letters.next().map(char::to_lowercase);
+        first.into_iter().flatten().chain(letters).collect()
+    }
+
     /// Is it what the user wrote, rather than the state of the world?
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::BadAddress { .. })
@@ -171,6 +199,10 @@ impl EngineError {
     /// May it be different in a moment, as while a daemon starts?
     pub(super) fn is_passing(&self) -> bool {
         match self {
+            // A daemon that we have started makes its socket in a moment.
+            Self::Connect { source, by, .. } if source.kind() == io::ErrorKind::NotFound => {
+                *by == ChosenBy::Local
+            }
             Self::Connect { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::ConnectionRefused

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::leash;
@@ -99,6 +99,7 @@ impl CommandLine {
             process.pid = Empty,
             process.exit.code = Empty,
             process.killed = Empty,
+            dagger.retried = Empty,
             otel.status = Empty,
             otel.status_message = Empty,
         )
@@ -153,25 +154,36 @@ pub(super) fn find(program: &str, path: Option<&str>) -> Option<PathBuf> {
         })
 }
 
-/// Runs a helper to its end, in a span under the current one. Each line of its standard error goes to
-/// `notes` too, if that is wanted.
+/// How a helper is run to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// After this it is killed.
+    pub(super) deadline: Duration,
+    /// Is its standard error worth showing while it runs?
+    pub(super) shown: bool,
+    /// Is an exit code other than 0 an answer like another, as of a question whether something exists?
+    pub(super) asks: bool,
+}
+
+/// Runs a helper to its end, in a span under the current one.
 ///
 /// # Errors
 /// When it could not be run or did not end in time; its exit code is no error here.
 pub(super) async fn run(
     command: &CommandLine,
-    deadline: Duration,
+    run: Run,
     around: &Surroundings,
-    notes: bool,
 ) -> Result<Ended, HelperError> {
     let span = command.span();
-    let result = tokio::time::timeout(deadline, run_unbounded(command, around, notes, &span))
+    let unbounded = run_unbounded(command, around, run.shown, &span);
+    let result = tokio::time::timeout(run.deadline, unbounded)
         .instrument(span.clone())
         .await
-        .unwrap_or(Err(HelperError::Deadline(deadline)));
+        .unwrap_or(Err(HelperError::Deadline(run.deadline)));
     match &result {
-        Ok(ended) => record(&span, ended),
+        Ok(ended) => record(&span, ended, run.asks),
         Err(error) => {
+            span.record("dagger.retried", true);
             span.record("otel.status", "error");
             span.record("otel.status_message", error.to_string());
         }
@@ -248,7 +260,7 @@ pub(super) fn open(
     let helper = Helper {
         command: command.clone(),
         ended: watched,
-        kill,
+        kill: Arc::new(kill.drop_guard()),
     };
     Ok((tokio::io::join(stdout, stdin), helper))
 }
@@ -288,20 +300,26 @@ async fn attend(
     if kill.is_cancelled() {
         span.record("process.killed", true);
     } else {
-        record(&span, &end);
+        record(&span, &end, false);
     }
     drop(span);
     // Nobody asks any more: the span has it.
     let _ = ended.send(Some(end));
 }
 
-fn record(span: &Span, ended: &Ended) {
+/// A helper's failure is not the command's: what is done about it is decided by who ran it.
+fn record(span: &Span, ended: &Ended, asks: bool) {
     if let Some(code) = ended.code {
         span.record("process.exit.code", code);
     }
-    if ended.code != Some(0) {
+    if ended.code != Some(0) && !asks {
+        span.record("dagger.retried", true);
         span.record("otel.status", "error");
-        span.record("otel.status_message", ended.stderr.as_str());
+        let code = ended
+            .code
+            .map_or("by a signal".to_owned(), |code| format!("with {code}"));
+        let words = format!("it ended {code}\n{}", ended.stderr);
+        span.record("otel.status_message", words.trim_end());
     }
 }
 
@@ -310,7 +328,7 @@ fn record(span: &Span, ended: &Ended) {
 pub(super) struct Helper {
     command: CommandLine,
     ended: watch::Receiver<Option<Ended>>,
-    kill: CancellationToken,
+    kill: Arc<DropGuard>,
 }
 
 impl Helper {
@@ -329,9 +347,14 @@ impl Helper {
     /// Waits for its end, now that its connection is closed; one that hangs is killed.
     pub(super) async fn close(self) {
         if self.ended(END).await.is_none() {
-            self.kill.cancel();
-            self.ended(END).await;
+            self.kill().await;
         }
+    }
+
+    /// Ends it at once. Whoever else has a clone has no use for it any more.
+    pub(super) async fn kill(self) {
+        self.kill.token().cancel();
+        self.ended(END).await;
     }
 }
 
@@ -393,6 +416,14 @@ mod tests {
     use super::*;
     use crate::engine::settings::Unwatched;
 
+    fn within(deadline: Duration) -> Run {
+        Run {
+            deadline,
+            shown: false,
+            asks: false,
+        }
+    }
+
     fn around() -> Surroundings {
         let settings = EngineSettings {
             path: Some("/usr/bin:/bin".into()),
@@ -413,7 +444,7 @@ mod tests {
     #[tokio::test]
     async fn a_helper_gives_its_code_and_its_words() {
         let command = CommandLine::new("sh", &["-c", "echo out; echo err >&2; exit 3"]);
-        let ended = run(&command, Duration::from_secs(10), &around(), false)
+        let ended = run(&command, within(Duration::from_secs(10)), &around())
             .await
             .unwrap();
         assert_eq!(
@@ -429,17 +460,17 @@ mod tests {
     #[tokio::test]
     async fn a_slow_or_missing_helper_is_an_error() {
         let slow = CommandLine::new("sleep", &["60"]);
-        let result = run(&slow, Duration::from_millis(50), &around(), false).await;
+        let result = run(&slow, within(Duration::from_millis(50)), &around()).await;
         assert!(matches!(result, Err(HelperError::Deadline(_))));
         let missing = CommandLine::new("no-such-program-here", &[]);
-        let result = run(&missing, Duration::from_secs(1), &around(), false).await;
+        let result = run(&missing, within(Duration::from_secs(1)), &around()).await;
         assert!(matches!(result, Err(HelperError::Missing)));
     }
 
     #[tokio::test]
     async fn only_the_last_lines_are_kept() {
         let command = CommandLine::new("sh", &["-c", "seq 1 100 >&2"]);
-        let ended = run(&command, Duration::from_secs(10), &around(), false)
+        let ended = run(&command, within(Duration::from_secs(10)), &around())
             .await
             .unwrap();
         assert!(ended.stderr.starts_with("81\n") && ended.stderr.ends_with("\n100"));

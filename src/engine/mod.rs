@@ -16,6 +16,7 @@ mod kube_pod;
 pub mod leash;
 pub mod managed;
 mod nerdctl_container;
+mod observed;
 mod podman_container;
 mod settings;
 mod ssh;

@@ -96,12 +96,37 @@ pub(super) fn meaning(address: &Address, ended: &Ended) -> Meaning {
     };
     meaning
         .or_else(|| dial_stdio(words))
-        .unwrap_or_else(|| Meaning::new("it ended", "run that command by hand to see more"))
+        .or_else(|| not_found(address, ended))
+        .unwrap_or_else(|| {
+            Meaning::new(
+                "the command that carries the connection ended",
+                "run it by hand to see more",
+            )
+        })
+}
+
+/// Container tools end as a shell does when the program is not there, some without a word on standard
+/// error.
+fn not_found(address: &Address, ended: &Ended) -> Option<Meaning> {
+    if !matches!(ended.code, Some(126 | 127)) {
+        return None;
+    }
+    match address {
+        Address::DockerContainer { name, .. }
+        | Address::PodmanContainer { name }
+        | Address::NerdctlContainer { name, .. } => Some(not_a_buildkitd("container", name)),
+        Address::KubePod { pod, .. } => Some(not_a_buildkitd("pod", pod)),
+        Address::Ssh { .. } | Address::Unix(_) | Address::Tcp { .. } | Address::Docker => None,
+    }
 }
 
 /// What `buildctl dial-stdio` says when it runs, but the daemon does not answer it.
 fn dial_stdio(words: &str) -> Option<Meaning> {
-    let silent = ["connection refused", "no such file or directory", "could not connect"];
+    let silent = [
+        "connection refused",
+        "no such file or directory",
+        "could not connect",
+    ];
     (words.contains("buildkitd.sock") && silent.iter().any(|silent| words.contains(silent))).then(
         || {
             Meaning::passing(
@@ -116,9 +141,13 @@ fn dial_stdio(words: &str) -> Option<Meaning> {
 pub(super) fn no_buildctl(words: &str) -> bool {
     let words = words.to_lowercase();
     words.contains("buildctl")
-        && ["executable file not found", "no such file or directory", "not found"]
-            .iter()
-            .any(|missing| words.contains(missing))
+        && [
+            "executable file not found",
+            "no such file or directory",
+            "not found",
+        ]
+        .iter()
+        .any(|missing| words.contains(missing))
         && !words.contains("buildkitd.sock")
 }
 

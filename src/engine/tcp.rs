@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::channel::Stream;
+use super::observed::{Observed, observe};
 use super::tls::{Problem, TlsFiles};
 
 /// How long a silent connection may be before the system asks whether the other side is still there,
@@ -28,7 +29,7 @@ pub(super) async fn open(
     host: &str,
     port: u16,
     tls: &TlsFiles,
-) -> Result<Box<dyn Stream>, TcpError> {
+) -> Result<(Box<dyn Stream>, Observed), TcpError> {
     let stream = TcpStream::connect((host, port))
         .await
         .map_err(TcpError::Connect)?;
@@ -41,7 +42,7 @@ pub(super) async fn open(
     }
     if tls.wanted() {
         let stream = tls.handshake(host, stream).await.map_err(TcpError::Tls)?;
-        return Ok(Box::new(stream));
+        return Ok(observe(stream));
     }
     if !is_loopback(host, &stream) {
         warn!(
@@ -50,7 +51,7 @@ pub(super) async fn open(
              set BUILDKIT_TLS_CA, or tunnel with `ssh://`"
         );
     }
-    Ok(Box::new(stream))
+    Ok(observe(stream))
 }
 
 fn is_loopback(host: &str, stream: &TcpStream) -> bool {

@@ -92,11 +92,10 @@ impl TlsFiles {
     }
 
     fn config(&self) -> Result<ClientConfig, Problem> {
-        let builder =
-            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .map_err(|error| Problem::new(error.to_string(), "report this as a bug"))?
-                .with_root_certificates(self.roots()?);
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Problem::new(error.to_string(), "report this as a bug"))?
+            .with_root_certificates(self.roots()?);
         let mut config = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 let chain = certificates(cert)?;
@@ -197,7 +196,12 @@ fn certificate(problem: &CertificateError, name: &str) -> Problem {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             let names = match problem {
                 CertificateError::NotValidForNameContext { presented, .. } => {
-                    format!("it is for {}", presented.join(", "))
+                    // rustls gives the names as it debugs them.
+                    let names = presented.iter().map(|name| {
+                        let plain = name.split('"').nth(1);
+                        format!("`{}`", plain.unwrap_or(name))
+                    });
+                    format!("it is for {}", names.collect::<Vec<_>>().join(", "))
                 }
                 _ => "it is for other names".to_owned(),
             };
@@ -223,12 +227,27 @@ fn certificate(problem: &CertificateError, name: &str) -> Problem {
     }
 }
 
-/// What the engine says of our certificate, in a TLS alert. With TLS 1.3 that comes after the
-/// handshake, so inside the error of the first call.
-pub(super) fn alert(error: &dyn std::error::Error) -> Option<Problem> {
-    let text = format!("{error:?}");
-    let alert = text.split("AlertReceived(").nth(1)?.split(')').next()?;
+/// What the engine says of our certificate, in the TLS alert that broke the connection. With TLS 1.3
+/// that comes after the handshake.
+pub(super) fn alert(error: &str) -> Option<Problem> {
+    let alert = error.split("AlertReceived(").nth(1)?.split(')').next()?;
     Some(alert_named(alert))
+}
+
+/// We spoke without TLS, and the connection was closed.
+pub(super) fn closed_without_a_word() -> Problem {
+    Problem::new(
+        "it closed the connection without a word, as a buildkitd with TLS does",
+        "set --tls-ca or BUILDKIT_TLS_CA (and certificate and key if it asks for them), or see what listens there",
+    )
+}
+
+/// We spoke without TLS, and were answered with it.
+pub(super) fn wanted_by_the_engine() -> Problem {
+    Problem::new(
+        "it wants TLS, and no certificate authority was given",
+        "set --tls-ca or BUILDKIT_TLS_CA, and --tls-cert and --tls-key if it asks for a certificate",
+    )
 }
 
 fn alert_named(alert: &str) -> Problem {

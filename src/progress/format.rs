@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 /// Bytes in powers of ten with two decimals, as BuildKit's clients show them: `273B`, `2.13MB`.
-pub(super) fn bytes(count: i64) -> String {
-    let count = count.max(0);
+pub fn bytes(count: impl TryInto<i64>) -> String {
+    let count = count.try_into().unwrap_or(i64::MAX).max(0);
     if count < 1000 {
         return format!("{count}B");
     }

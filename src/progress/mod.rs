@@ -15,4 +15,5 @@ mod steps;
 mod text;
 mod tty;
 
+pub use format::bytes;
 pub use renderer::{Format, Options, Renderer, renderer};

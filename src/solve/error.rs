@@ -1,5 +1,7 @@
 //! How a build ends when it does not end well.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::buildkit::{BuildFailure, BuildkitError};
@@ -10,10 +12,26 @@ pub enum SolveError {
     /// A step, the frontend or an exporter failed.
     #[error("failed to solve: {}", .0.message)]
     Failed(Box<BuildFailure>),
-    /// The daemon went away, or refused to begin.
+    /// The daemon refused to begin.
     #[error(transparent)]
-    Engine(#[from] BuildkitError),
+    Engine(BuildkitError),
+    /// The daemon went away, or the way to it.
+    #[error("lost the engine at `{address}` after {:.1} s{}", after.as_secs_f64(), during(step.as_deref()))]
+    Lost {
+        /// The engine's address.
+        address: String,
+        /// How long the build had run.
+        after: Duration,
+        /// The step that had begun last and not ended.
+        step: Option<String>,
+        /// What the transport said.
+        source: BuildkitError,
+    },
     /// The user stopped it.
     #[error("interrupted")]
     Cancelled,
+}
+
+fn during(step: Option<&str>) -> String {
+    step.map_or_else(String::new, |step| format!(", during `{step}`"))
 }

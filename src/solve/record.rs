@@ -25,11 +25,13 @@ pub(super) struct VertexRecorder {
 }
 
 /// How many vertices ran, and how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) total: u64,
     pub(super) cached: u64,
     pub(super) failed: u64,
+    /// The vertex that began last and had not ended when the stream did.
+    pub(super) unfinished: Option<String>,
 }
 
 struct Recorded {
@@ -132,6 +134,12 @@ impl VertexRecorder {
             .vertices
             .values()
             .any(|recorded| recorded.started.is_some() && !early(recorded));
+        let running = self
+            .vertices
+            .values()
+            .filter(|recorded| recorded.started.is_some() && recorded.vertex.completed.is_none());
+        let last = running.max_by_key(|recorded| recorded.started);
+        totals.unfinished = last.map(|recorded| recorded.vertex.name.clone());
         for recorded in self.vertices.into_values() {
             if recorded.span.is_none() {
                 continue;
@@ -254,7 +262,8 @@ mod tests {
             Totals {
                 total: 3,
                 cached: 1,
-                failed: 1
+                failed: 1,
+                unfinished: None,
             }
         );
     }

@@ -62,17 +62,24 @@ impl DockerfileOptions {
                 .iter()
                 .map(|(name, value)| (format!("build-arg:{name}"), value.clone())),
         );
-        let exporters = exports.iter().map(|export| Exporter {
-            r#type: export.kind().into(),
-            attrs: BTreeMap::new(),
-        });
+        let exporters: Vec<_> = exports
+            .iter()
+            .map(|export| Exporter {
+                r#type: export.kind().into(),
+                attrs: BTreeMap::new(),
+            })
+            .collect();
+        // Engines from before there could be several look here alone.
+        let first = exporters.first().cloned().unwrap_or_default();
         let request = SolveRequest {
             r#ref: ids.build.clone(),
             session: ids.session.clone(),
             frontend: "dockerfile.v0".into(),
             frontend_attrs: attrs,
             cache: Some(CacheOptions::default()),
-            exporters: exporters.collect(),
+            exporter_deprecated: first.r#type,
+            exporter_attrs_deprecated: first.attrs,
+            exporters,
             ..SolveRequest::default()
         };
         let outputs = exports.iter().map(|export| match export {

@@ -4,7 +4,7 @@
 //! is read to its end, because the last output comes there (`client/solve.go` does the same).
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -150,6 +150,7 @@ impl Solve {
         let session =
             tokio::spawn(serve(client.clone(), opening, services, ended.clone()).in_current_span());
 
+        let began = Instant::now();
         let solve = client.solve(request);
         let result = tokio::select! {
             biased;
@@ -158,11 +159,22 @@ impl Solve {
             result = solve => result.map_err(failure),
         };
         ended.cancel();
+        let after = began.elapsed();
         let (totals, session) = tokio::join!(status, session);
+        let totals = totals.unwrap_or_default();
+        let result = result.map_err(|error| match error {
+            SolveError::Engine(source @ BuildkitError::Lost { .. }) => SolveError::Lost {
+                address: client.address().to_owned(),
+                after,
+                step: totals.unfinished.clone(),
+                source,
+            },
+            other => other,
+        });
         if let Ok(Err(error)) = session {
             debug!(%error, "the session did not end in order");
         }
-        (result, totals.unwrap_or_default())
+        (result, totals)
     }
 }
 
@@ -174,8 +186,8 @@ impl SolveError {
                 message: failure.message.clone(),
                 sources: failure.sources.iter().map(events::excerpt).collect(),
             },
-            Self::Engine(error) => Outcome::Failed {
-                message: error.to_string(),
+            Self::Engine(_) | Self::Lost { .. } => Outcome::Failed {
+                message: self.to_string(),
                 sources: Vec::new(),
             },
             Self::Cancelled => Outcome::Cancelled,

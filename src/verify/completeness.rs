@@ -72,7 +72,8 @@ impl Completeness {
                 });
             }
         }
-        for call in evidence.answered_calls() {
+        let mute = evidence.engine_is_mute();
+        for call in evidence.answered_calls().filter(|_| !mute) {
             if evidence.daemon_side(call).is_some() {
                 found += 1;
             } else {

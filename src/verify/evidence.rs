@@ -56,6 +56,12 @@ impl<'a> Evidence<'a> {
         spans.filter(|span| self.scope.contains(span))
     }
 
+    /// Is the engine one that makes no spans? Those that do say their version.
+    pub fn engine_is_mute(&self) -> bool {
+        let mut connects = self.ours().filter(|span| span.name == names::CONNECT);
+        connects.any(|span| !span.is_error() && span.text(names::VERSION) == Some(""))
+    }
+
     /// Of those, the ones that our process made.
     pub fn ours(&self) -> impl Iterator<Item = &'a Span> {
         self.members().filter(|span| self.is_ours(span))

@@ -7,6 +7,10 @@ pub(super) const SERVICE: &str = "dagger";
 /// The daemon's service name.
 pub(super) const DAEMON: &str = "buildkitd";
 
+/// The span of connecting to the engine.
+pub(super) const CONNECT: &str = "connect";
+/// The engine's version, on `connect`; empty if it does not say.
+pub(super) const VERSION: &str = "buildkit.version";
 /// The span of one solve.
 pub(super) const SOLVE: &str = "solve";
 /// How the daemon's own calls begin.

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use crate::support::{Context, Dagger, Engine, bed};
+use crate::support::{Context, Dagger, Engine, bed, engines};
 
 /// Pages with commands, each in a block indented by four blanks.
 const PAGES: [&str; 3] = ["README.md", "docs/start.md", "docs/ci.md"];
+
+/// Pages about engines that dagger keeps: they run without an engine said.
+const ENGINE_PAGES: [&str; 1] = ["docs/engines.md"];
 
 /// The commands of a page: lines `    dagger ...`, without their comments.
 fn commands(page: &str) -> Vec<String> {
@@ -41,4 +44,17 @@ fn every_command_in_the_documentation_runs() {
         count += 1;
     }
     assert!(count >= 8, "only {count} commands were found");
+}
+
+#[test]
+fn every_command_about_engines_runs() {
+    let _one = crate::default_order::container();
+    let context = Context::three_stages("docs-engines");
+    for command in ENGINE_PAGES.iter().flat_map(|page| commands(page)) {
+        let args: Vec<_> = command.split_whitespace().collect();
+        Dagger::new(context.path(), &args)
+            .env("DOCKER_HOST", &engines().fact("/dockerd/host"))
+            .run()
+            .expect(0);
+    }
 }

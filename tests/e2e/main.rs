@@ -11,8 +11,14 @@
 mod support;
 
 mod bad_input;
+mod default_order;
 mod docs;
+mod doctor;
+mod engine_errors;
+mod engines;
 mod jaeger_query;
+mod lost_engine;
 mod outputs;
+mod seed;
 mod traced_build;
 mod verify_faults;

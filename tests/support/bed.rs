@@ -25,22 +25,41 @@ pub(crate) enum Engine {
 /// The bed of this test process.
 pub(crate) fn bed() -> &'static Bed {
     static BED: OnceLock<Bed> = OnceLock::new();
-    BED.get_or_init(Bed::up)
+    BED.get_or_init(|| {
+        Bed::up(
+            &bed_dir(""),
+            &["jaeger", "buildkitd", "buildkitd:udp", "buildkitd:mute"],
+        )
+    })
+}
+
+/// The same bed with every kind of engine: Docker, podman, ssh, TLS.
+pub(crate) fn engines() -> &'static Bed {
+    static BED: OnceLock<Bed> = OnceLock::new();
+    BED.get_or_init(|| {
+        bed();
+        Bed::up(
+            &bed_dir(""),
+            &["dockerd", "sshd", "podman", "buildkitd:tls"],
+        )
+    })
+}
+
+/// Where a bed of this process lives.
+pub(crate) fn bed_dir(name: &str) -> PathBuf {
+    let (temp, pid) = (std::env::temp_dir(), std::process::id());
+    temp.join(format!("dagger-it-{pid}{name}"))
 }
 
 impl Bed {
-    fn up() -> Self {
-        let dir = PathBuf::from(format!(
-            "{}/dagger-it-{}",
-            std::env::temp_dir().display(),
-            std::process::id()
-        ));
+    /// Brings up a bed, or adds to it.
+    pub(crate) fn up(dir: &Path, services: &[&str]) -> Self {
         let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/up");
         let status = Command::new(up)
             .arg("--parent")
             .arg(std::process::id().to_string())
-            .arg(&dir)
-            .args(["jaeger", "buildkitd", "buildkitd:udp", "buildkitd:mute"])
+            .arg(dir)
+            .args(services)
             .status()
             .expect("tests/testbed/up can be run");
         assert!(status.success(), "the test bed did not come up");
@@ -50,7 +69,8 @@ impl Bed {
         }
     }
 
-    fn fact(&self, pointer: &str) -> String {
+    /// One of the facts of `bed.json`, by its JSON pointer.
+    pub(crate) fn fact(&self, pointer: &str) -> String {
         let fact = self.facts.pointer(pointer).and_then(Value::as_str);
         fact.unwrap_or_else(|| panic!("bed.json has no {pointer}"))
             .to_owned()

@@ -8,7 +8,7 @@ mod context;
 mod dagger;
 mod proxy;
 
-pub(crate) use bed::{Engine, bed};
+pub(crate) use bed::{Bed, Engine, bed, bed_dir, engines};
 pub(crate) use context::Context;
 pub(crate) use dagger::{Dagger, Finished};
 pub(crate) use proxy::without_traceparent;

@@ -9,7 +9,7 @@ use super::lock;
 use crate::engine::address::Address;
 use crate::engine::docker_container;
 use crate::engine::error::EngineError;
-use crate::engine::helper::{self, CommandLine, Ended, HelperError};
+use crate::engine::helper::{self, CommandLine, Ended, HelperError, Run};
 use crate::engine::settings::Surroundings;
 
 /// The container's name, and its volume's.
@@ -107,9 +107,13 @@ fn is_right(found: &Found, around: &Surroundings) -> bool {
 
 async fn create(around: &Surroundings) -> Result<Ensured, Unusable> {
     let image = around.settings.image();
-    if docker(around, ASK, &["image", "inspect", "--format", "{{.Id}}", image])
-        .await
-        .is_err()
+    if docker(
+        around,
+        ASK,
+        &["image", "inspect", "--format", "{{.Id}}", image],
+    )
+    .await
+    .is_err()
     {
         around.note(&format!("pulling {image}"));
         docker(around, PULL, &["pull", image]).await?;
@@ -121,8 +125,19 @@ async fn create(around: &Surroundings) -> Result<Ensured, Unusable> {
         around,
         START,
         &[
-            "run", "--detach", "--name", NAME, "--restart", "always", "--privileged",
-            "--network=host", "--volume", &volume, "--label", &label, image,
+            "run",
+            "--detach",
+            "--name",
+            NAME,
+            "--restart",
+            "always",
+            "--privileged",
+            "--network=host",
+            "--volume",
+            &volume,
+            "--label",
+            &label,
+            image,
         ],
     )
     .await?;
@@ -206,15 +221,15 @@ pub(crate) async fn show_logs(
     })
 }
 
-async fn ask(
-    around: &Surroundings,
-    deadline: Duration,
-    args: &[&str],
-) -> Result<Ended, Unusable> {
+async fn ask(around: &Surroundings, deadline: Duration, args: &[&str]) -> Result<Ended, Unusable> {
     let command = CommandLine::new("docker", args);
-    // What docker says while it pulls is worth showing.
-    let shown = matches!(args.first(), Some(&("pull" | "run")));
-    match helper::run(&command, deadline, around, shown).await {
+    let run = Run {
+        deadline,
+        // What docker says while it pulls is worth showing.
+        shown: matches!(args, ["pull" | "run", ..]),
+        asks: args.contains(&"inspect"),
+    };
+    match helper::run(&command, run, around).await {
         Ok(ended) => Ok(ended),
         Err(HelperError::Missing) => {
             Err(Unusable::NoDocker("`docker` is not installed".to_owned()))

@@ -142,7 +142,10 @@ fn start(program: &[PathBuf], places: &Places, settings: &EngineSettings) -> io:
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let log = File::options().create(true).append(true).open(&places.log)?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&places.log)?;
     let mut command = tokio::process::Command::new(first);
     command
         .args(rest)

@@ -42,7 +42,10 @@ pub(super) async fn take(
                 path,
                 source: std::io::Error::new(
                     std::io::ErrorKind::TimedOut,
-                    format!("another process has held the lock for {} s", limit.as_secs()),
+                    format!(
+                        "another process has held the lock for {} s",
+                        limit.as_secs()
+                    ),
                 ),
             });
         }

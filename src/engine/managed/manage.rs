@@ -85,7 +85,10 @@ fn local_status(settings: &EngineSettings) -> Option<EngineStatus> {
         (Some(pid), _) => (State::Running, format!("process {}", pid.as_raw_nonzero())),
         (None, Ok(program)) => {
             let program = program.last().cloned().unwrap_or_default();
-            (State::Absent, format!("{} can be started", program.display()))
+            (
+                State::Absent,
+                format!("{} can be started", program.display()),
+            )
         }
         (None, Err(why)) => (State::Unavailable, why),
     };

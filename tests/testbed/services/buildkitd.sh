@@ -2,9 +2,10 @@
 # buildkitd with runc, on a unix socket and on TCP. The variant says where the
 # daemon exports its spans: `http` (the default) to Jaeger's collector, `udp` to
 # its agent, `mute` nowhere. They leave every 5 s, as everywhere; `quick` is
-# `http` with 0.2 s, for a test that is about something else.
+# `http` with 0.2 s, for a test that is about something else. `tls` is `mute`
+# whose port asks for a certificate, and shows one for buildkitd.test.
 
-buildkitd_variants=(http udp mute quick)
+buildkitd_variants=(http udp mute quick tls)
 
 buildkitd_up() {
     local exports socket otel_socket
@@ -12,7 +13,7 @@ buildkitd_up() {
     case $variant in
     http | quick) exports=$(bed .jaeger.collector_url) ;;
     udp) exports=$(bed .jaeger.agent) ;;
-    mute) exports=none ;;
+    mute | tls) exports=none ;;
     esac
     [[ -n $exports ]] || { say "$service:$variant exports to jaeger: start that before it"; return 1; }
 
@@ -29,9 +30,10 @@ buildkitd_up() {
         root: "\($home)/root",
         config: "\($home)/buildkitd.toml",
         snapshotter: $snapshotter,
+        tls: (if $variant == "tls" then "\($home)/tls" else null end),
         exports_to: (if $exports == "none" then null else $exports end)
     }' --arg home "$dir/$name" --arg socket "$socket" --arg otel "$otel_socket" \
-        --arg exports "$exports" --arg port "${ports[0]}" --arg snapshotter "$(buildkitd_snapshotter)"
+        --arg exports "$exports" --arg variant "$variant" --arg port "${ports[0]}" --arg snapshotter "$(buildkitd_snapshotter)"
 }
 
 buildkitd_sockets() { socket=$dir/bk-$variant.sock otel_socket=$dir/bk-$variant-otel.sock; }
@@ -39,16 +41,18 @@ buildkitd_sockets() { socket=$dir/bk-$variant.sock otel_socket=$dir/bk-$variant-
 buildkitd_start() { # PORT
     local home=$dir/$name trace=("JAEGER_TRACE=$exports")
     case $variant in
-    mute) trace=(OTEL_TRACES_EXPORTER=none) ;;
+    mute | tls) trace=(OTEL_TRACES_EXPORTER=none) ;;
     quick) trace+=(OTEL_BSP_SCHEDULE_DELAY=200) ;;
     esac
     mkdir -p "$home"
     rm -f "$socket" "$otel_socket"
+    [[ $variant != tls ]] || buildkitd_certificates "$home/tls" >/dev/null 2>&1 || return
     cat >"$home/buildkitd.toml" <<TOML
 root = "$home/root"
 
 [grpc]
 address = ["unix://$socket", "tcp://127.0.0.1:$1"]
+$(buildkitd_tls "$home/tls")
 
 [otel]
 socketPath = "$otel_socket"
@@ -69,6 +73,38 @@ TOML
         HTTP_PROXY=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 \
         NO_PROXY=localhost,127.0.0.1 -- \
         "$bin/buildkitd" --config "$home/buildkitd.toml"
+}
+
+buildkitd_tls() { # FOLDER
+    [[ $variant == tls ]] || return 0
+    printf '[grpc.tls]\ncert = "%s/server.pem"\nkey = "%s/server.key"\nca = "%s/ca.pem"\n' "$1" "$1" "$1"
+}
+
+# An authority that signs server and client, and another that signs a stranger.
+buildkitd_certificates() { # FOLDER
+    local folder=$1 name
+    mkdir -p "$folder"
+    for name in ca other-ca; do
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$name" \
+            -keyout "$folder/$name.key" -out "$folder/$name.pem" || return
+    done
+    for name in server client stranger; do
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" \
+            -keyout "$folder/$name.key" -out "$folder/$name.csr" || return
+    done
+    buildkitd_sign server ca 'subjectAltName=DNS:buildkitd.test'
+    buildkitd_sign client ca 'extendedKeyUsage=clientAuth'
+    buildkitd_sign stranger other-ca 'extendedKeyUsage=clientAuth'
+    # A folder as --tls-dir takes it.
+    mkdir -p "$folder/dir"
+    cp "$folder/ca.pem" "$folder/dir/"
+    cp "$folder/client.pem" "$folder/dir/cert.pem"
+    cp "$folder/client.key" "$folder/dir/key.pem"
+}
+
+buildkitd_sign() { # NAME AUTHORITY EXTENSION
+    openssl x509 -req -days 30 -in "$folder/$1.csr" -CA "$folder/$2.pem" -CAkey "$folder/$2.key" \
+        -CAcreateserial -extfile <(echo "$3") -out "$folder/$1.pem"
 }
 
 buildkitd_ready() { # PORT

@@ -2,8 +2,8 @@
 # Debian's dockerd on a socket of its own, with the images that users pull: made
 # of the bed's own programs, under the names that they have in the registries.
 #
-# No bridge of its own and no iptables: beds don't touch the machine's network.
-# Networks that compose makes have their addresses from a pool of this bed's.
+# A bridge of the bed's own and no iptables: beds don't get into each other's
+# way. Networks that compose makes have their addresses from a pool of this bed's.
 
 dockerd_variants=()
 
@@ -23,11 +23,16 @@ dockerd_start() { # PORT, only for a number that no other bed has
     local home=$dir/$name pool=$((64 + $1 % 64)).$((16 * ($1 / 64 % 16)))
     mkdir -p "$home"
     rm -f "$socket"
+    dockerd_remove_bridge
+    ip link add "dagger$1" type bridge || return
+    echo "dagger$1" >"$home/bridge"
+    ip address add "100.$pool.1/24" dev "dagger$1"
+    ip link set "dagger$1" up
     spawn "$name" -- dockerd --host "unix://$socket" --pidfile "$home/pid" \
         --data-root "$home/data" --exec-root "$home/run" \
         --add-runtime "here=$here/lib/runc-here" --default-runtime here \
-        --bridge=none --iptables=false --ip6tables=false --ip-masq=false \
-        --default-address-pool "base=100.$pool.0/20,size=24"
+        --bridge "dagger$1" --iptables=false --ip6tables=false --ip-masq=false \
+        --default-address-pool "base=100.${pool%.*}.$((${pool#*.} + 8)).0/21,size=24"
 }
 
 dockerd_ready() { [[ -S $socket ]] && dockerd_cli version >/dev/null 2>&1; }
@@ -50,12 +55,19 @@ dockerd_images() {
     image_tar | dockerd_cli import "${image_changes[@]}" - busybox:latest
 } >/dev/null
 
+dockerd_remove_bridge() {
+    local file=$dir/$name/bridge
+    [[ ! -s $file ]] || ip link delete "$(cat "$file")" 2>/dev/null || true
+    rm -f "$file"
+}
+
 dockerd_clean_up() {
     local home=$dir/$name pid mount
     # Containers of a killed daemon live on under their shims.
     for pid in $(pgrep -f -- "$home/run" || true); do kill -KILL "$pid" 2>/dev/null || true; done
     awk -v home="$home/" 'index($5, home) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
         while read -r mount; do umount "$mount" || umount -l "$mount" || true; done
+    dockerd_remove_bridge
     dockerd_socket
     rm -f "$socket"
 }

@@ -2,11 +2,23 @@
 
 use std::time::Duration;
 
-/// More is as good as for ever.
+/// Waiting for longer is as good as for ever.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Nothing is kept for longer.
+const EVER: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// Reads a length of time.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    let length = parse_long(text)?;
+    if length > LONGEST {
+        return Err(format!("`{text}` is longer than a day"));
+    }
+    Ok(length)
+}
+
+/// Reads a length of time that may be years.
+pub(super) fn parse_long(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no length of time (e.g. 200ms, 2s, 1m30s)");
     let mut rest = text.trim();
     let mut sum = 0.0;
@@ -36,8 +48,8 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     }
     Duration::try_from_secs_f64(sum)
         .ok()
-        .filter(|length| *length <= LONGEST)
-        .ok_or_else(|| format!("`{text}` is longer than a day"))
+        .filter(|length| *length <= EVER)
+        .ok_or_else(|| format!("`{text}` is longer than a century"))
 }
 
 #[cfg(test)]
@@ -65,6 +77,7 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+        assert_eq!(parse_long("48h"), Ok(Duration::from_secs(172_800)));
     }
 
     proptest! {
