@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use: the table in `docs/design.md`. `cli` may use everything.
-const TABLE: [(&str, &[&str]); 11] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("proto", &[]),
     ("plan", &[]),
+    ("llb", &["proto"]),
     ("engine", &["buildkit"]),
     ("buildkit", &["proto"]),
     ("session", &["proto"]),
     (
         "solve",
-        &["plan", "buildkit", "session", "progress", "proto"],
+        &["plan", "llb", "buildkit", "session", "progress", "proto"],
     ),
     ("progress", &[]),
-    ("telemetry", &["trace"]),
-    ("trace", &[]),
+    ("telemetry", &["trace", "proto"]),
+    ("trace", &["proto"]),
     ("verify", &["trace"]),
+    ("viewer", &["trace", "verify", "proto"]),
     ("cli", &["*"]),
 ];
 

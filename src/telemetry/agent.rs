@@ -161,6 +161,7 @@ mod tests {
             status: Status::Unset,
             attributes: Vec::new(),
             events: (0..events).map(event).collect(),
+            links: Vec::new(),
             resource: Arc::default(),
         }
     }

@@ -82,6 +82,7 @@ where
             status: Status::Unset,
             attributes: Vec::new(),
             events: Vec::new(),
+            links: Vec::new(),
             resource: self.resource.clone(),
         };
         let mut open = Open {

@@ -150,6 +150,17 @@ pub struct Event {
     pub attributes: Attributes,
 }
 
+/// A reference to another span, possibly of another trace (OpenTelemetry `Link`, Jaeger `FOLLOWS_FROM`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The other span's trace.
+    pub trace: TraceId,
+    /// The other span.
+    pub span: SpanId,
+    /// What is known of it.
+    pub attributes: Attributes,
+}
+
 /// Who made a span.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resource {
@@ -182,6 +193,8 @@ pub struct Span {
     pub attributes: Attributes,
     /// Its events, in order of time.
     pub events: Vec<Event>,
+    /// Spans that it refers to, its parent not among them.
+    pub links: Vec<Link>,
     /// Who made it.
     pub resource: Arc<Resource>,
 }

@@ -36,6 +36,7 @@ pub(crate) fn span(id: u64) -> Built {
         status: Status::Unset,
         attributes: Vec::new(),
         events: Vec::new(),
+        links: Vec::new(),
         resource: Arc::new(resource),
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::trace::model::{
-    Attributes, Event, Kind, Resource, Span, SpanId, Status, TraceId, Value,
+    Attributes, Event, Kind, Link, Resource, Span, SpanId, Status, TraceId, Value,
 };
 
 /// Reads a span; what has no readable id is none.
@@ -21,10 +21,11 @@ pub(super) fn read(json: &Json, resource: Arc<Resource>) -> Result<Span, String>
     let (kind, status) = take_kind_and_status(&mut attributes);
     let mut events: Vec<Event> = list(json.get("logs")).map(event).collect();
     events.sort_by_key(|event| event.at_ns);
+    let parent = parent(json, trace);
     Ok(Span {
         trace,
         id: span,
-        parent: parent(json, trace),
+        parent,
         name: text(json.get("operationName")).to_owned(),
         kind,
         start_ns: start_us.saturating_mul(1_000),
@@ -32,6 +33,7 @@ pub(super) fn read(json: &Json, resource: Arc<Resource>) -> Result<Span, String>
         status,
         attributes,
         events,
+        links: links(json, trace, parent),
         resource,
     })
 }
@@ -65,6 +67,20 @@ fn parent(json: &Json, trace: TraceId) -> Option<SpanId> {
     of_type("CHILD_OF")
         .or_else(|| of_type("FOLLOWS_FROM"))
         .or_else(|| id(json, "parentSpanID").ok())
+}
+
+/// Every reference but the one that is the parent.
+fn links(json: &Json, trace: TraceId, parent: Option<SpanId>) -> Vec<Link> {
+    list(json.get("references"))
+        .filter_map(|reference| {
+            Some(Link {
+                trace: id(reference, "traceID").ok()?,
+                span: id(reference, "spanID").ok()?,
+                attributes: Attributes::new(),
+            })
+        })
+        .filter(|link| link.trace != trace || Some(link.span) != parent)
+        .collect()
 }
 
 fn event(json: &Json) -> Event {
