@@ -2,7 +2,11 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
+        "proto/buildkit/auth.proto",
         "proto/buildkit/control.proto",
+        "proto/buildkit/secrets.proto",
+        "proto/buildkit/ssh.proto",
+        "proto/containerd/content.proto",
         "proto/fsutil/wire.proto",
         "proto/google/status.proto",
         "proto/grpc/health.proto",

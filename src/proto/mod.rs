@@ -2,11 +2,21 @@
 //!
 //! Lives here: nothing but the generated code. Meaning is given to it in `buildkit` and `session`.
 //! The modules follow the protobuf packages, because generated code refers to its neighbours so.
-#![expect(missing_docs, clippy::doc_markdown, reason = "generated code")]
+#![expect(
+    missing_docs,
+    clippy::doc_markdown,
+    clippy::large_enum_variant,
+    reason = "generated code"
+)]
 
 /// `fsutil.types`: the packets of a file transfer.
 pub mod fsutil {
     tonic::include_proto!("fsutil.types");
+}
+
+/// `containerd.services.content.v1`: blobs by digest, read from the daemon or by it.
+pub mod content {
+    tonic::include_proto!("containerd.services.content.v1");
 }
 
 /// `google.rpc`: the rich error model.
@@ -24,13 +34,39 @@ pub mod health {
 
 /// BuildKit's packages.
 pub mod moby {
+    /// `moby.filesync.v1`: credentials of registries.
+    pub mod auth {
+        tonic::include_proto!("moby.filesync.v1");
+    }
+
+    /// `moby.sshforward.v1`: the ssh agent.
+    pub mod ssh {
+        tonic::include_proto!("moby.sshforward.v1");
+    }
+
     /// `moby.buildkit`.
     pub mod buildkit {
+        /// `moby.buildkit.secrets.v1`: secrets that the daemon asks for.
+        pub mod secrets {
+            tonic::include_proto!("moby.buildkit.secrets.v1");
+        }
+
         /// `moby.buildkit.v1`: the daemon's control service.
         pub mod v1 {
             tonic::include_proto!("moby.buildkit.v1");
+
+            /// `moby.buildkit.v1.sourcepolicy`: what sources a build may use.
+            pub mod sourcepolicy {
+                tonic::include_proto!("moby.buildkit.v1.sourcepolicy");
+            }
         }
     }
 }
 
-pub use moby::buildkit::v1 as control;
+/// `pb`: LLB, the graph that a build is made of.
+pub mod pb {
+    tonic::include_proto!("pb");
+}
+
+pub use moby::buildkit::{secrets, v1 as control};
+pub use moby::{auth, ssh};

@@ -86,7 +86,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn line(position: Option<crate::proto::control::Position>) -> u32 {
+fn line(position: Option<crate::proto::pb::Position>) -> u32 {
     position
         .and_then(|position| u32::try_from(position.line).ok())
         .unwrap_or(0)
