@@ -241,10 +241,24 @@ impl Client {
             .await
     }
 
+    /// A call whose context is not sent along: the daemon makes no span of it.
+    pub(super) async fn unary_untraced<Q, A>(
+        &self,
+        method: Method,
+        message: Q,
+    ) -> Result<A, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let call = CallSpan::open(method, &self.address);
+        self.send(method, call, Request::new(message)).await
+    }
+
     async fn call<Q, A>(
         &self,
         method: Method,
-        mut call: CallSpan,
+        call: CallSpan,
         message: Q,
     ) -> Result<A, BuildkitError>
     where
@@ -253,6 +267,19 @@ impl Client {
     {
         let mut request = Request::new(message);
         call.propagate(&self.propagate, &mut request);
+        self.send(method, call, request).await
+    }
+
+    async fn send<Q, A>(
+        &self,
+        method: Method,
+        mut call: CallSpan,
+        request: Request<Q>,
+    ) -> Result<A, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
         let mut grpc = self.grpc();
         let span = call.span().clone();
         let result = async {
@@ -283,6 +310,20 @@ impl Client {
         A: prost::Message + Default + Send + Sync + 'static,
     {
         call.propagate(&self.propagate, &mut request);
+        self.open_untraced(method, call, request).await
+    }
+
+    /// As [`open`](Self::open), but the context is not sent along: the daemon makes no span of it.
+    pub(super) async fn open_untraced<Q, A>(
+        &self,
+        method: Method,
+        call: &mut CallSpan,
+        request: Request<Q>,
+    ) -> Result<Streaming<A>, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
         let mut grpc = self.grpc();
         let result = async {
             grpc.ready().await.map_err(unready)?;

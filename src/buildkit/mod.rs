@@ -6,16 +6,20 @@
 
 mod call;
 mod client;
+mod content;
 mod error;
 mod failure;
+mod history;
 mod session;
 mod storage;
 mod tunnel;
 
 pub use call::Propagate;
 pub use client::{Client, Daemon, SessionOpening, StatusStream};
+pub use content::{Blob, BlobError};
 pub use error::BuildkitError;
 pub use failure::{BuildFailure, FailedSource};
+pub use history::{BuildRecord, BuildState, HistoryFilter, Steps};
 pub use session::{OpenSession, Opening, SessionIo};
 pub use storage::{DiskUse, Pruning};
 pub use tunnel::{Tunnel, TunnelCloser};
