@@ -36,6 +36,12 @@ pub struct Client {
     sessions: Option<Arc<dyn OpenSession>>,
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.address).finish()
+    }
+}
+
 /// What a daemon says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemon {

@@ -61,6 +61,7 @@ impl Failure {
         match self {
             Self::Build(SolveError::Failed(_)) => 1,
             Self::Usage { .. } | Self::Settings(_) | Self::Plan(_) => 2,
+            Self::Build(SolveError::Session(_)) => 2,
             Self::Engine(error) if error.is_usage() => 2,
             Self::Engine(_) | Self::Call(_) => 3,
             Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => 3,

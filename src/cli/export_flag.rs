@@ -21,9 +21,9 @@ pub(super) fn parse(values: &[String], cwd: &std::path::Path) -> Result<Vec<Expo
             Some(Some((kind, path))) => {
                 let path = cwd.join(path);
                 exports.push(if kind == "tar" {
-                    Export::Tar(path)
+                    Export::tar(path)
                 } else {
-                    Export::Local(path)
+                    Export::local(path)
                 });
             }
             None => return Err(usage(format!("--output `{value}` cannot be read"))),
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(read(&["local:out"]), read(&["type=local,dest=out"]));
         assert_eq!(
             read(&["tar:/o.tar"]),
-            Ok(vec![Export::Tar("/o.tar".into())])
+            Ok(vec![Export::tar("/o.tar".into())])
         );
         assert_eq!(read(&["none"]), Ok(vec![]));
     }

@@ -1,7 +1,7 @@
 //! `dagger up`: builds a Dockerfile on a BuildKit daemon, and traces it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -17,7 +17,8 @@ use super::traced::{Start, Traced};
 use crate::engine::{self, EngineSettings};
 use crate::plan::Dockerfile;
 use crate::progress::event::{BuildEvent, Outcome};
-use crate::solve::{DockerfileOptions, Solve, SolveError, Solved};
+use crate::session::Services;
+use crate::solve::{DockerfileOptions, SessionHandle, Solve, SolveError, Solved};
 
 /// Arguments of `dagger up`.
 #[derive(Debug, Args)]
@@ -82,12 +83,12 @@ pub(super) enum LogFormat {
 /// and ends in the exit code.
 pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let env = start.env;
-    let solve = args.solve(env)?;
+    let (solve, directory) = args.solve(env)?;
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let display = Display::start(env, args.log_format, args.quiet);
-        let result = build(&solve, settings, &traced, display.events()).await;
+        let result = build(&solve, &directory, settings, &traced, display.events()).await;
         let outcome = match &result {
             Ok(_) => Some(Outcome::Done),
             Err(Failure::Build(error)) => Some(error.outcome()),
@@ -101,6 +102,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
 
 async fn build(
     solve: &Solve,
+    directory: &Path,
     settings: Arc<EngineSettings>,
     traced: &Traced,
     events: mpsc::Sender<Vec<BuildEvent>>,
@@ -115,14 +117,16 @@ async fn build(
         () = traced.cancel.cancelled() => return Err(SolveError::Cancelled.into()),
     };
     drop(connecting);
-    let solved = solve.run(&connection.client, events, &traced.cancel).await;
+    let session = SessionHandle::open(&connection.client, Services::default(), directory);
+    let solved = solve.run(&session, events, &traced.cancel).await;
+    session.close().await;
     connection.close().await;
     Ok(solved?)
 }
 
 impl UpArgs {
     /// What the arguments ask for, checked as far as it can be without an engine.
-    fn solve(&self, env: &Env) -> Result<Solve, Failure> {
+    fn solve(&self, env: &Env) -> Result<(Solve, PathBuf), Failure> {
         let exports = export_flag::parse(&self.output, &env.cwd)?;
         let mut build_args = BTreeMap::new();
         for text in &self.build_args {
@@ -144,13 +148,12 @@ impl UpArgs {
             target: self.target.clone(),
             build_args,
             platforms: self.platform.clone(),
-            no_cache: self.no_cache,
+            no_cache: self.no_cache.then(Vec::new),
+            ..DockerfileOptions::default()
         };
         let dockerfile = Dockerfile::find(&env.cwd, &self.context, self.file.as_deref())?;
-        Ok(Solve {
-            dockerfile,
-            options,
-            exports,
-        })
+        let mut solve = options.solve(&dockerfile);
+        solve.exports = exports;
+        Ok((solve, dockerfile.context))
     }
 }

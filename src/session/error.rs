@@ -37,6 +37,12 @@ pub enum SessionError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Two builds of one session share different directories under one name.
+    #[error("the name `{name}` is taken by another directory of this session")]
+    Taken {
+        /// The name.
+        name: String,
+    },
     /// The daemon asked for something that is not served.
     #[error("{0}")]
     Refused(String),
@@ -56,7 +62,7 @@ impl SessionError {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Refused(_) => Code::NotFound,
-            Self::Pattern { .. } | Self::Name { .. } => Code::InvalidArgument,
+            Self::Pattern { .. } | Self::Name { .. } | Self::Taken { .. } => Code::InvalidArgument,
             Self::Protocol(_) => Code::InvalidArgument,
             Self::Cancelled => Code::Cancelled,
             Self::Connection(_) => Code::Unavailable,

@@ -14,4 +14,4 @@ mod services;
 mod sync;
 
 pub use error::SessionError;
-pub use services::{LocalDir, Output, Services};
+pub use services::{LocalDir, Output, Services, Slots};

@@ -1,8 +1,9 @@
 //! What is served, and the HTTP/2 server that serves it on the tunnel.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -47,30 +48,68 @@ pub struct LocalDir {
 pub enum Output {
     /// Files in this directory, which is made if it is not there.
     Dir(PathBuf),
-    /// One tar file.
-    Tar(PathBuf),
+    /// One file.
+    File(PathBuf),
 }
 
-/// What is served in one session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Services {
-    /// The directories that may be read.
-    pub locals: Vec<LocalDir>,
-    /// The outputs, in the order of `SolveRequest.exporters`.
-    pub outputs: Vec<Output>,
+/// The outputs of the solve that a session works for, in the order of its exporters.
+#[derive(Clone, Debug, Default)]
+pub struct Slots(Arc<Mutex<Option<Vec<Option<Output>>>>>);
+
+impl Slots {
+    /// Takes the places for these outputs; false if another solve has them.
+    pub fn take(&self, outputs: &[Option<Output>]) -> bool {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = slots.is_none();
+        if free {
+            *slots = Some(outputs.to_vec());
+        }
+        free
+    }
+
+    /// Gives the places back.
+    pub fn free(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn get(&self, index: usize) -> Option<Output> {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.as_ref()?.get(index)?.clone()
+    }
+}
+
+/// What is served. Clones share it, and it may be added to while it is served.
+#[derive(Clone, Debug, Default)]
+pub struct Services(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    locals: RwLock<BTreeMap<String, PathBuf>>,
 }
 
 impl Services {
+    /// Lets the daemon read a directory.
+    ///
+    /// # Errors
+    /// When the name is taken by another directory.
+    pub fn add_local(&self, local: LocalDir) -> Result<(), SessionError> {
+        let mut locals = self
+            .0
+            .locals
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match locals.get(&local.name) {
+            Some(root) if *root != local.root => Err(SessionError::Taken { name: local.name }),
+            _ => {
+                locals.insert(local.name, local.root);
+                Ok(())
+            }
+        }
+    }
+
     /// The methods that the daemon may call, for `x-docker-expose-session-grpc-method`.
     pub fn methods(&self) -> Vec<&'static str> {
-        let mut methods = vec![HEALTH];
-        if !self.locals.is_empty() {
-            methods.push(FILE_SYNC);
-        }
-        if !self.outputs.is_empty() {
-            methods.push(FILE_SEND);
-        }
-        methods
+        vec![HEALTH, FILE_SYNC, FILE_SEND]
     }
 
     /// Answers the daemon's calls on `io` until it closes.
@@ -79,13 +118,12 @@ impl Services {
     ///
     /// # Errors
     /// When the connection breaks off.
-    pub async fn serve<IO>(self, io: IO, parent: Span) -> Result<(), SessionError>
+    pub async fn serve<IO>(self, io: IO, slots: Slots, parent: Span) -> Result<(), SessionError>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let services = Arc::new(self);
         let service = service_fn(move |request| {
-            let answer = services.clone().answer(request, parent.clone());
+            let answer = self.clone().answer(request, slots.clone(), parent.clone());
             std::future::ready(Ok::<_, Infallible>(answer))
         });
         let mut server = http2::Builder::new(TokioExecutor::new());
@@ -98,10 +136,10 @@ impl Services {
     }
 
     /// Begins to answer a call; the work goes on in a task of its own.
-    fn answer(self: Arc<Self>, request: Request<Incoming>, parent: Span) -> Response<Answer> {
+    fn answer(self, request: Request<Incoming>, slots: Slots, parent: Span) -> Response<Answer> {
         let (responder, answer) = grpc::answer(ANSWER_PIECES);
         tokio::spawn(async move {
-            let status = self.call(request, &parent, &responder).await;
+            let status = self.call(request, &slots, &parent, &responder).await;
             responder.end(&status).await;
         });
         let mut response = Response::new(answer);
@@ -115,6 +153,7 @@ impl Services {
     async fn call(
         &self,
         request: Request<Incoming>,
+        slots: &Slots,
         parent: &Span,
         responder: &Responder,
     ) -> Status {
@@ -145,8 +184,7 @@ impl Services {
                     "moby.filesync.v1.FileSend",
                     "DiffCopy",
                 );
-                let result = self
-                    .file_send(&head.headers, requests, responder, &span)
+                let result = file_send(slots, &head.headers, requests, responder, &span)
                     .instrument(span.clone())
                     .await;
                 callback::ended(&span, &result)
@@ -164,8 +202,14 @@ impl Services {
     ) -> Result<callback::Moved, SessionError> {
         let name = metadata::value(headers, "dir-name").unwrap_or_default();
         span.record("dagger.dir", name.as_str());
-        let local = self.locals.iter().find(|local| local.name == name);
-        let local = local.ok_or_else(|| {
+        let root = self
+            .0
+            .locals
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&name)
+            .cloned();
+        let root = root.ok_or_else(|| {
             SessionError::Refused(format!("no directory `{name}` is shared in this build"))
         })?;
         let wanted = sync::Wanted {
@@ -173,29 +217,29 @@ impl Services {
             exclude: metadata::values(headers, "exclude-patterns"),
             follow: metadata::values(headers, "followpaths"),
         };
-        sync::send(&local.root, wanted, requests, responder.clone()).await
+        sync::send(&root, wanted, requests, responder.clone()).await
     }
+}
 
-    async fn file_send(
-        &self,
-        headers: &http::HeaderMap,
-        requests: Requests,
-        responder: &Responder,
-        span: &Span,
-    ) -> Result<callback::Moved, SessionError> {
-        let index = metadata::value(headers, "buildkit-attachable-exporter-id").unwrap_or_default();
-        let output = self.outputs.get(index.parse::<usize>().unwrap_or(0));
-        match output
-            .ok_or_else(|| SessionError::Refused(format!("no output `{index}` in this build")))?
-        {
-            Output::Dir(path) => {
-                span.record("dagger.dir", path.display().to_string());
-                send::directory(path, requests, responder).await
-            }
-            Output::Tar(path) => {
-                span.record("dagger.dir", path.display().to_string());
-                send::tar(path, requests).await
-            }
+async fn file_send(
+    slots: &Slots,
+    headers: &http::HeaderMap,
+    requests: Requests,
+    responder: &Responder,
+    span: &Span,
+) -> Result<callback::Moved, SessionError> {
+    let index = metadata::value(headers, "buildkit-attachable-exporter-id").unwrap_or_default();
+    let output = slots.get(index.parse::<usize>().unwrap_or(0));
+    match output
+        .ok_or_else(|| SessionError::Refused(format!("no output `{index}` in this build")))?
+    {
+        Output::Dir(path) => {
+            span.record("dagger.dir", path.display().to_string());
+            send::directory(&path, requests, responder).await
+        }
+        Output::File(path) => {
+            span.record("dagger.dir", path.display().to_string());
+            send::tar(&path, requests).await
         }
     }
 }

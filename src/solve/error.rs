@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::buildkit::{BuildFailure, BuildkitError};
+use crate::session::SessionError;
 
 /// How a build ends when it does not end well.
 #[derive(Debug, Error)]
@@ -12,6 +13,9 @@ pub enum SolveError {
     /// A step, the frontend or an exporter failed.
     #[error("failed to solve: {}", .0.message)]
     Failed(Box<BuildFailure>),
+    /// What the build needs cannot be served.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The daemon refused to begin.
     #[error(transparent)]
     Engine(BuildkitError),

@@ -3,12 +3,16 @@
 //! Lives here: one solve from start to result. Elsewhere: the calls (`buildkit`), what the daemon asks
 //! for meanwhile (`session`), what people see (`progress`). Start at [`Solve::run`].
 
+mod dockerfile;
 mod error;
 mod events;
 mod record;
 mod request;
 mod run;
+mod session;
 
+pub use dockerfile::DockerfileOptions;
 pub use error::SolveError;
-pub use request::{DockerfileOptions, Export};
-pub use run::{Solve, Solved};
+pub use request::{CacheEntry, Export, Solve, What};
+pub use run::Solved;
+pub use session::SessionHandle;

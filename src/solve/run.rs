@@ -1,42 +1,26 @@
-//! One solve: session, solve and status at once, followed to their ends.
+//! One solve: solve and status at once, followed to their ends.
 //!
-//! The order at the end matters: the result first, then the session is closed while the status stream
-//! is read to its end, because the last output comes there (`client/solve.go` does the same).
+//! The order at the end matters: the result first, then the status stream is read to its end, because
+//! the last output comes there (`client/solve.go` does the same); the session is closed after that.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, debug, field::Empty, info_span};
+use tracing::{Instrument, debug, field::Empty, info_span};
 
 use super::error::SolveError;
 use super::events;
 use super::record::{Totals, VertexRecorder};
-use super::request::{DockerfileOptions, Export};
-use crate::buildkit::{BuildFailure, BuildkitError, Client, SessionOpening, TunnelCloser};
-use crate::plan::Dockerfile;
+use super::request::Solve;
+use super::session::{SessionHandle, random_id};
+use crate::buildkit::{BuildFailure, BuildkitError, Client};
 use crate::progress::event::{BuildEvent, Outcome};
 use crate::proto::control::SolveResponse;
-use crate::session::Services;
 
 /// How long the status stream may be silent after the result before it is given up.
 const STATUS_SILENCE: Duration = Duration::from_secs(5);
-
-/// How long the daemon may take to close a session that we closed.
-const SESSION_CLOSE: Duration = Duration::from_secs(2);
-
-/// A build to be run.
-#[derive(Clone, Debug)]
-pub struct Solve {
-    /// What to build.
-    pub dockerfile: Dockerfile,
-    /// How.
-    pub options: DockerfileOptions,
-    /// Where the result goes; nothing: it stays in the daemon's cache.
-    pub exports: Vec<Export>,
-}
 
 /// A build that went well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,39 +29,10 @@ pub struct Solved {
     pub steps: u64,
     /// Steps whose result was there already.
     pub cached: u64,
-}
-
-/// The random names of one build.
-#[derive(Clone, Debug)]
-pub(super) struct Ids {
-    pub(super) build: String,
-    pub(super) session: String,
-}
-
-impl Ids {
-    fn random() -> Self {
-        Self {
-            build: random_id(),
-            session: random_id(),
-        }
-    }
-}
-
-/// 25 characters of base 32, as unique as BuildKit's own ids.
-fn random_id() -> String {
-    let mut bytes = [0u8; 25];
-    // Without randomness from the system the time is the next best; it must only differ between runs.
-    if getrandom::fill(&mut bytes).is_err() {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        for (byte, part) in bytes.iter_mut().zip(now.to_le_bytes()) {
-            *byte = part;
-        }
-    }
-    let letter = |byte: &u8| char::from_digit(u32::from(byte % 32), 32).unwrap_or('0');
-    bytes.iter().map(letter).collect()
+    /// What the exporters and caches say, e.g. `containerimage.digest`.
+    pub response: BTreeMap<String, String>,
+    /// The build's name in the daemon's history.
+    pub build: String,
 }
 
 impl Solve {
@@ -89,16 +44,31 @@ impl Solve {
     /// When the build failed, was cancelled, or the engine was lost.
     pub async fn run(
         &self,
-        client: &Client,
+        session: &SessionHandle,
         events: mpsc::Sender<Vec<BuildEvent>>,
         cancel: &CancellationToken,
     ) -> Result<Solved, SolveError> {
-        let ids = Ids::random();
-        let kinds: Vec<_> = self.exports.iter().map(Export::kind).collect();
+        let nothing = async |_: String| {};
+        self.run_beside(session, events, cancel, nothing).await.0
+    }
+
+    /// Runs the build as [`run`](Self::run) does, and `beside` with the build's name at the same time:
+    /// for [`What::Gateway`](super::What::Gateway) that is what makes the result and returns it.
+    ///
+    /// `beside` is dropped when the build ends before it does; then its value is `None`.
+    pub async fn run_beside<T>(
+        &self,
+        session: &SessionHandle,
+        events: mpsc::Sender<Vec<BuildEvent>>,
+        cancel: &CancellationToken,
+        beside: impl AsyncFnOnce(String) -> T,
+    ) -> (Result<Solved, SolveError>, Option<T>) {
+        let build = random_id();
+        let kinds: Vec<_> = self.exports.iter().map(|export| &*export.kind).collect();
         let span = info_span!(
             "solve",
-            buildkit.r#ref = ids.build,
-            buildkit.frontend = "dockerfile.v0",
+            buildkit.r#ref = build,
+            buildkit.frontend = self.frontend(),
             buildkit.exporters = kinds.join(","),
             buildkit.steps.total = Empty,
             buildkit.steps.cached = Empty,
@@ -107,10 +77,8 @@ impl Solve {
             otel.status = Empty,
             otel.status_message = Empty,
         );
-        let (result, totals) = self
-            .run_with(client, ids, events, cancel)
-            .instrument(span.clone())
-            .await;
+        let running = self.run_with(session, &build, events, cancel, beside);
+        let (result, totals, value) = Box::pin(running).instrument(span.clone()).await;
         span.record("buildkit.steps.total", totals.total);
         span.record("buildkit.steps.cached", totals.cached);
         span.record("buildkit.steps.failed", totals.failed);
@@ -124,43 +92,55 @@ impl Solve {
                 span.record("otel.status_message", error.to_string());
             }
         }
-        result.map(|_| Solved {
+        let solved = result.map(|response| Solved {
             steps: totals.total,
             cached: totals.cached,
-        })
+            response: response.exporter_response,
+            build,
+        });
+        (solved, value)
     }
 
-    async fn run_with(
+    async fn run_with<T>(
         &self,
-        client: &Client,
-        ids: Ids,
+        session: &SessionHandle,
+        build: &str,
         events: mpsc::Sender<Vec<BuildEvent>>,
         cancel: &CancellationToken,
-    ) -> (Result<SolveResponse, SolveError>, Totals) {
-        let (request, services) = self.options.request(&self.dockerfile, &self.exports, &ids);
-        let opening = SessionOpening {
-            id: ids.session,
-            shared_key: shared_key(&self.dockerfile.context),
-            methods: services.methods(),
-        };
+        beside: impl AsyncFnOnce(String) -> T,
+    ) -> (Result<SolveResponse, SolveError>, Totals, Option<T>) {
+        for local in &self.locals {
+            if let Err(error) = session.services().add_local(local.clone()) {
+                return (Err(SolveError::Session(error)), Totals::default(), None);
+            }
+        }
+        let client = session.client();
+        let lease = session.lease(self.outputs());
+        let request = self.request(build, &lease.id);
         let ended = CancellationToken::new();
         let status = tokio::spawn(
-            follow(client.clone(), ids.build, events, ended.clone()).in_current_span(),
+            follow(client.clone(), build.to_owned(), events, ended.clone()).in_current_span(),
         );
-        let session =
-            tokio::spawn(serve(client.clone(), opening, services, ended.clone()).in_current_span());
 
         let began = Instant::now();
-        let solve = client.solve(request);
-        let result = tokio::select! {
-            biased;
-            // Dropping the call is what cancels the build in the daemon.
-            () = cancel.cancelled() => Err(SolveError::Cancelled),
-            result = solve => result.map_err(failure),
+        let mut value = None;
+        let result = {
+            let solve = client.solve(request);
+            let beside = beside(build.to_owned());
+            tokio::pin!(solve, beside);
+            loop {
+                tokio::select! {
+                    biased;
+                    // Dropping the call is what cancels the build in the daemon.
+                    () = cancel.cancelled() => break Err(SolveError::Cancelled),
+                    result = &mut solve => break result.map_err(failure),
+                    made = &mut beside, if value.is_none() => value = Some(made),
+                }
+            }
         };
         ended.cancel();
         let after = began.elapsed();
-        let (totals, session) = tokio::join!(status, session);
+        let (totals, ()) = tokio::join!(status, lease.end());
         let totals = totals.unwrap_or_default();
         let result = result.map_err(|error| match error {
             SolveError::Engine(source @ BuildkitError::Lost { .. }) => SolveError::Lost {
@@ -171,10 +151,7 @@ impl Solve {
             },
             other => other,
         });
-        if let Ok(Err(error)) = session {
-            debug!(%error, "the session did not end in order");
-        }
-        (result, totals)
+        (result, totals, value)
     }
 }
 
@@ -186,7 +163,7 @@ impl SolveError {
                 message: failure.message.clone(),
                 sources: failure.sources.iter().map(events::excerpt).collect(),
             },
-            Self::Engine(_) | Self::Lost { .. } => Outcome::Failed {
+            Self::Engine(_) | Self::Lost { .. } | Self::Session(_) => Outcome::Failed {
                 message: self.to_string(),
                 sources: Vec::new(),
             },
@@ -237,61 +214,4 @@ async fn follow(
 async fn silence(ended: &CancellationToken) {
     ended.cancelled().await;
     tokio::time::sleep(STATUS_SILENCE).await;
-}
-
-/// Opens the session and answers on it until the build has ended.
-async fn serve(
-    client: Client,
-    opening: SessionOpening,
-    services: Services,
-    ended: CancellationToken,
-) -> Result<(), BuildkitError> {
-    let (tunnel, closer) = tokio::select! {
-        opened = client.session(&opening) => opened?,
-        () = ended.cancelled() => return Ok(()),
-    };
-    let mut served = tokio::spawn(services.serve(tunnel, Span::current()).in_current_span());
-    tokio::select! {
-        result = &mut served => debug!(?result, "the daemon ended the session"),
-        () = ended.cancelled() => close(&closer, served).await,
-    }
-    Ok(())
-}
-
-/// Closes the session in order, so that the daemon's span of it ends before the trace is judged.
-async fn close<T>(closer: &TunnelCloser, served: JoinHandle<T>) {
-    closer.close();
-    let abort = served.abort_handle();
-    if tokio::time::timeout(SESSION_CLOSE, served).await.is_err() {
-        abort.abort();
-    }
-}
-
-/// The key under which the daemon keeps what this context sent before: stable between runs, and
-/// another one for each directory, so that two projects don't overwrite each other's copy.
-fn shared_key(context: &Path) -> String {
-    use std::hash::{Hash, Hasher};
-    // Its keys are fixed, so the same path gives the same value in every run.
-    let mut hasher = std::hash::DefaultHasher::new();
-    context.hash(&mut hasher);
-    format!("dagger-{:016x}", hasher.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_differ_and_are_plain() {
-        let (one, two) = (random_id(), random_id());
-        assert_ne!(one, two);
-        assert_eq!(one.len(), 25);
-        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    }
-
-    #[test]
-    fn each_directory_has_a_key_of_its_own() {
-        assert_eq!(shared_key(Path::new("/a")), shared_key(Path::new("/a")));
-        assert_ne!(shared_key(Path::new("/a")), shared_key(Path::new("/b")));
-    }
 }
