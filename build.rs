@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/fsutil/wire.proto",
         "proto/google/status.proto",
         "proto/grpc/health.proto",
+        "proto/opentelemetry/proto/collector/trace/v1/trace_service.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(files, ["proto"])?;

@@ -1,7 +1,7 @@
 //! The control service (`api/services/control/control.proto`) as typed calls.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use prost_types::Timestamp;
@@ -27,6 +27,9 @@ use crate::proto::control::{
 /// Largest message in either direction, in bytes: the daemon's own limit.
 const MESSAGE_BYTES: usize = 16 << 20;
 
+/// Builds remembered of one connection; the record of each holds the spans of those before it too.
+const BUILDS: usize = 1_024;
+
 /// A connection to a daemon. Clones share it.
 #[derive(Clone)]
 pub struct Client {
@@ -34,6 +37,7 @@ pub struct Client {
     address: Arc<str>,
     propagate: Arc<dyn Propagate>,
     sessions: Option<Arc<dyn OpenSession>>,
+    builds: Arc<Mutex<Vec<String>>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -72,6 +76,7 @@ impl Client {
             address: address.into(),
             propagate,
             sessions: None,
+            builds: Arc::default(),
         }
     }
 
@@ -167,7 +172,21 @@ impl Client {
     /// # Errors
     /// When the build failed, or the daemon was lost.
     pub async fn solve(&self, request: SolveRequest) -> Result<SolveResponse, BuildkitError> {
+        self.remember(&request.r#ref);
         self.unary(control!("Solve"), request).await
+    }
+
+    fn remember(&self, build: &str) {
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if builds.len() < BUILDS {
+            builds.push(build.to_owned());
+        }
+    }
+
+    /// The builds that were asked for on this connection, in their order.
+    pub fn builds(&self) -> Vec<String> {
+        let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        builds.clone()
     }
 
     /// Follows a build. The daemon waits some seconds for the build to appear.
@@ -258,7 +277,9 @@ impl Client {
         A: prost::Message + Default + Send + Sync + 'static,
     {
         let call = CallSpan::open(method, &self.address);
-        self.send(method, call, Request::new(message)).await
+        let mut request = Request::new(message);
+        unsampled(&mut request);
+        self.send(method, call, request).await
     }
 
     async fn call<Q, A>(
@@ -316,11 +337,25 @@ impl Client {
         A: prost::Message + Default + Send + Sync + 'static,
     {
         call.propagate(&self.propagate, &mut request);
-        self.open_untraced(method, call, request).await
+        self.open_with(method, call, request).await
     }
 
     /// As [`open`](Self::open), but the context is not sent along: the daemon makes no span of it.
     pub(super) async fn open_untraced<Q, A>(
+        &self,
+        method: Method,
+        call: &mut CallSpan,
+        mut request: Request<Q>,
+    ) -> Result<Streaming<A>, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        unsampled(&mut request);
+        self.open_with(method, call, request).await
+    }
+
+    async fn open_with<Q, A>(
         &self,
         method: Method,
         call: &mut CallSpan,
@@ -388,6 +423,14 @@ impl Client {
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES)
     }
+}
+
+/// Puts the call under a parent that is not sampled: with no parent at all the daemon would begin a trace
+/// of its own for it, and export that.
+fn unsampled<T>(request: &mut Request<T>) {
+    const NOWHERE: &str = "00-00000000000000000000000000000001-0000000000000001-00";
+    let nowhere = AsciiMetadataValue::from_static(NOWHERE);
+    request.metadata_mut().insert("traceparent", nowhere);
 }
 
 fn unready(error: tonic::transport::Error) -> tonic::Status {

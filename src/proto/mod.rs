@@ -68,5 +68,46 @@ pub mod pb {
     tonic::include_proto!("pb");
 }
 
+/// OpenTelemetry's packages (OTLP).
+pub mod opentelemetry {
+    /// `opentelemetry.proto`.
+    pub mod proto {
+        /// `opentelemetry.proto.common`.
+        pub mod common {
+            /// Values and key-value pairs.
+            pub mod v1 {
+                tonic::include_proto!("opentelemetry.proto.common.v1");
+            }
+        }
+
+        /// `opentelemetry.proto.resource`.
+        pub mod resource {
+            /// Who made a span.
+            pub mod v1 {
+                tonic::include_proto!("opentelemetry.proto.resource.v1");
+            }
+        }
+
+        /// `opentelemetry.proto.trace`.
+        pub mod trace {
+            /// Spans.
+            pub mod v1 {
+                tonic::include_proto!("opentelemetry.proto.trace.v1");
+            }
+        }
+
+        /// `opentelemetry.proto.collector`.
+        pub mod collector {
+            /// `opentelemetry.proto.collector.trace`.
+            pub mod trace {
+                /// The service that spans are sent to.
+                pub mod v1 {
+                    tonic::include_proto!("opentelemetry.proto.collector.trace.v1");
+                }
+            }
+        }
+    }
+}
+
 pub use moby::buildkit::{secrets, v1 as control};
 pub use moby::{auth, ssh};

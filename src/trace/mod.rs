@@ -6,5 +6,7 @@
 pub mod error;
 pub mod jaeger;
 pub mod model;
+pub mod otlp;
 pub mod report;
 pub mod runs;
+pub mod spanstub;
