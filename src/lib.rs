@@ -7,6 +7,7 @@
 pub mod buildkit;
 pub mod cli;
 pub mod engine;
+pub mod llb;
 pub mod plan;
 pub mod progress;
 pub mod proto;
