@@ -12,6 +12,7 @@ mod engine;
 mod engine_settings;
 mod env;
 mod export_flag;
+mod history;
 mod interrupt;
 mod logging;
 mod redact;
@@ -50,6 +51,9 @@ enum Command {
     Engine(engine::EngineCommand),
     /// Check all that a traced build needs, and say how to mend what is broken
     Doctor(doctor::DoctorArgs),
+    /// Look at the builds that an engine remembers, whoever ran them
+    #[command(subcommand)]
+    History(history::HistoryCommand),
     /// Work with traces
     #[command(subcommand)]
     Trace(Trace),
@@ -81,6 +85,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Up(args) => args.connection.verbose,
         Command::Engine(command) => command.connection().verbose,
         Command::Doctor(args) => args.connection.verbose,
+        Command::History(command) => command.connection().verbose,
         Command::Trace(_) => 0,
     };
     let start = Start {
@@ -92,6 +97,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Up(args) => up::run(args, start),
         Command::Engine(command) => engine::run(command, start),
         Command::Doctor(args) => doctor::run(args, start),
+        Command::History(command) => history::run(command, start),
         Command::Trace(Trace::Verify(args)) => verify(args, env),
     };
     result.unwrap_or_else(|failure| {

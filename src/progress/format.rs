@@ -41,7 +41,7 @@ pub(super) fn between(start: SystemTime, end: SystemTime) -> Duration {
 }
 
 /// RFC 3339 in UTC with nanoseconds. Times before 1970 are 1970.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();

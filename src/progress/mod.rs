@@ -15,5 +15,6 @@ mod steps;
 mod text;
 mod tty;
 
-pub use format::bytes;
+pub use format::{bytes, rfc3339};
 pub use renderer::{Format, Options, Renderer, renderer};
+pub use text::clean;

@@ -4,7 +4,7 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// One line without control characters and escape sequences; tabs are blanks.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     filtered(text, false)
 }
 

@@ -11,7 +11,7 @@ use crate::proto::control::StatusResponse;
 use prost_types::Timestamp;
 
 /// The events of one message, vertices first, since the others refer to them.
-pub(super) fn from_status(message: StatusResponse) -> Vec<BuildEvent> {
+pub fn from_status(message: StatusResponse) -> Vec<BuildEvent> {
     let vertices = message.vertexes.into_iter().map(|vertex| {
         BuildEvent::Vertex(Vertex {
             digest: vertex.digest.into(),

@@ -13,6 +13,7 @@ mod session;
 
 pub use dockerfile::DockerfileOptions;
 pub use error::SolveError;
+pub use events::from_status;
 pub use request::{CacheEntry, Export, Solve, What};
 pub use run::Solved;
 pub use session::SessionHandle;

@@ -5,7 +5,12 @@ use std::path::Path;
 use crate::support::{Context, Dagger, Engine, bed, engines};
 
 /// Pages with commands, each in a block indented by four blanks.
-const PAGES: [&str; 3] = ["README.md", "docs/start.md", "docs/ci.md"];
+const PAGES: [&str; 4] = [
+    "README.md",
+    "docs/start.md",
+    "docs/ci.md",
+    "docs/history.md",
+];
 
 /// Pages about engines that dagger keeps: they run without an engine said.
 const ENGINE_PAGES: [&str; 1] = ["docs/engines.md"];

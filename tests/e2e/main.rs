@@ -16,6 +16,7 @@ mod docs;
 mod doctor;
 mod engine_errors;
 mod engines;
+mod history;
 mod jaeger_query;
 mod lost_engine;
 mod outputs;
