@@ -16,3 +16,4 @@ pub mod solve;
 pub mod telemetry;
 pub mod trace;
 pub mod verify;
+pub mod viewer;

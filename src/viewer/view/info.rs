@@ -1,0 +1,129 @@
+//! What is known of a run without looking at its spans: a row of the list, the head of its page.
+
+use serde::Serialize;
+
+use crate::trace::model::{Span, Value};
+
+/// The answer of `GET /api/dagger/runs`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunsView {
+    /// Newest first.
+    pub runs: Vec<RunInfo>,
+}
+
+/// One run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RunInfo {
+    /// The trace's id, 32 hex digits.
+    pub trace: String,
+    /// The run's number in the store; `None` for a trace that another program sent.
+    pub run: Option<i64>,
+    /// What to call it: `dagger up`, or the name of the trace's first span.
+    pub name: String,
+    /// The arguments, secrets taken out.
+    pub args: Vec<String>,
+    /// The project's directory.
+    pub directory: String,
+    /// `service.name`.
+    pub service: String,
+    /// How far it is, or how it ended.
+    pub state: RunState,
+    /// The process's exit code, once it has one.
+    pub exit_code: Option<i32>,
+    /// Start, in milliseconds since the epoch.
+    pub started_ms: u64,
+    /// From start to end, in microseconds; `None` while it runs.
+    pub duration_us: Option<u64>,
+    /// Spans that are there so far.
+    pub spans: usize,
+    /// The build's steps, if any ran.
+    pub steps: Option<Steps>,
+    /// Why it failed, in the words of its first span.
+    pub error: Option<String>,
+}
+
+/// How far a run is, or how it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Its process is at work.
+    Running,
+    /// It ended well.
+    #[default]
+    Done,
+    /// It ended with an error.
+    Failed,
+    /// It was interrupted.
+    Cancelled,
+    /// Its process is gone and did not say how it ended.
+    Unfinished,
+}
+
+/// How many steps ran, and how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Steps {
+    /// All of them.
+    pub total: u64,
+    /// Those whose result was in the cache.
+    pub cached: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+impl RunInfo {
+    /// What the spans alone tell of a run: for a trace that another program sent.
+    ///
+    /// The first span is the earliest one without a parent, or else the earliest.
+    pub fn of_spans(spans: &[Span]) -> Self {
+        let first = spans
+            .iter()
+            .min_by_key(|span| (span.parent.is_some(), span.start_ns, span.id));
+        let Some(first) = first else {
+            return Self::default();
+        };
+        let begins = spans.iter().map(|span| span.start_ns).min().unwrap_or(0);
+        let ends = spans.iter().map(|span| span.end_ns).max().unwrap_or(0);
+        let error = match &first.status {
+            crate::trace::model::Status::Error(text) => Some(text.clone()),
+            _ => None,
+        };
+        let state = match (&error, first.flag("dagger.cancelled")) {
+            (_, Some(true)) => RunState::Cancelled,
+            (Some(_), _) => RunState::Failed,
+            (None, _) => RunState::Done,
+        };
+        Self {
+            trace: first.trace.to_string(),
+            run: None,
+            name: first.name.clone(),
+            args: Vec::new(),
+            directory: String::new(),
+            service: first.service().to_owned(),
+            state,
+            exit_code: first
+                .int("dagger.exit_code")
+                .and_then(|code| i32::try_from(code).ok()),
+            started_ms: begins / 1_000_000,
+            duration_us: Some(ends.saturating_sub(begins) / 1_000),
+            spans: spans.len(),
+            steps: Steps::of(spans),
+            error,
+        }
+    }
+}
+
+impl Steps {
+    /// Counts the steps among the spans; `None` if there are none.
+    pub fn of(spans: &[Span]) -> Option<Self> {
+        let mut steps = Self::default();
+        for span in spans
+            .iter()
+            .filter(|span| matches!(span.attribute("vertex"), Some(Value::Str(_))))
+        {
+            steps.total += 1;
+            steps.cached += u64::from(span.flag("buildkit.cached") == Some(true));
+            steps.failed += u64::from(span.is_error());
+        }
+        (steps.total > 0).then_some(steps)
+    }
+}
