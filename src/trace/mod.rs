@@ -10,3 +10,4 @@ pub mod otlp;
 pub mod report;
 pub mod runs;
 pub mod spanstub;
+pub mod store;

@@ -1,0 +1,23 @@
+//! The local trace store: every run of this user, with all spans of its trace, in one SQLite file.
+//!
+//! Lives here: the file and its migrations, runs, spans (one row a span id), what waits to be sent
+//! again, retention. Elsewhere: making spans (`telemetry`), reading Jaeger (`trace::jaeger`). All of it
+//! blocks: call it from a blocking thread. Safe with many processes at once: WAL, one transaction a
+//! batch, and a bounded wait for the others. Start at [`Store::open`].
+
+mod error;
+mod open;
+mod pack;
+mod retention;
+mod runs;
+mod schema;
+mod spans;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+pub use open::Store;
+pub use retention::{Limits, Pruned};
+pub use runs::{NewRun, Run, RunFilter, RunId, State};
+pub use spool::{SpoolRoute, Spooled};
