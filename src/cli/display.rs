@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::env::Env;
@@ -72,6 +73,10 @@ async fn draw(
     ended: oneshot::Receiver<Option<Outcome>>,
 ) -> io::Result<()> {
     let mut ticks = renderer.tick_every().map(tokio::time::interval);
+    if let Some(ticks) = &mut ticks {
+        // A terminal that is slow gets fewer frames, not all of them later.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
         let tick = async {
             match &mut ticks {

@@ -9,7 +9,7 @@
 //! | `status` | `vertex`, `id`, `current`, `total`, `started`, `completed` |
 //! | `log` | `vertex`, `stream` (1 output, 2 errors), `text`, or `data` (base64) if it is not UTF-8 |
 //! | `warning` | `vertex`, `level`, `short`, `detail`, `url`, `file`, `lines` |
-//! | `done` | `outcome` (`done`, `failed`, `cancelled`), `error`, `sources` |
+//! | `done` | `outcome` (`done`, `failed`, `cancelled`), `error`, `sources`, `summary`: `steps`, `cached`, `failed`, `cancelled`, `seconds`, `transferred_bytes`, `longest` (each `name`, `seconds`) |
 
 use std::io::{self, BufWriter, Write};
 use std::time::SystemTime;
@@ -20,11 +20,15 @@ use serde_json::{Map, Value, json};
 use super::event::{BuildEvent, Outcome, SourceExcerpt};
 use super::format::rfc3339;
 use super::renderer::Renderer;
+use super::steps::Steps;
+use super::summary::Summary;
 
 /// Writes each event as it comes.
 pub(super) struct Json {
     out: BufWriter<Box<dyn Write + Send>>,
     quiet: bool,
+    /// For the figures at the end; what steps print does not count.
+    steps: Steps,
 }
 
 impl Json {
@@ -33,6 +37,7 @@ impl Json {
         Self {
             out: BufWriter::new(out),
             quiet,
+            steps: Steps::default(),
         }
     }
 
@@ -44,6 +49,11 @@ impl Json {
 
 impl Renderer for Json {
     fn events(&mut self, events: &[BuildEvent], now: SystemTime) -> io::Result<()> {
+        for event in events {
+            if matches!(event, BuildEvent::Vertex(_) | BuildEvent::Status(_)) {
+                self.steps.apply(event);
+            }
+        }
         if self.quiet {
             return Ok(());
         }
@@ -65,6 +75,11 @@ impl Renderer for Json {
                 set(&mut done, "sources", Some(sources));
             }
         }
+        set(
+            &mut done,
+            "summary",
+            Some(figures(&Summary::of(&self.steps, now))),
+        );
         self.line(&done)?;
         self.out.flush()
     }
@@ -136,6 +151,22 @@ fn object(event: &BuildEvent, now: SystemTime) -> Value {
             object
         }
     }
+}
+
+fn figures(summary: &Summary) -> Value {
+    let longest = summary.longest.iter();
+    let longest: Vec<_> = longest
+        .map(|(name, spent)| json!({"name": name, "seconds": spent.as_secs_f64()}))
+        .collect();
+    json!({
+        "steps": summary.steps,
+        "cached": summary.cached,
+        "failed": summary.failed,
+        "cancelled": summary.cancelled,
+        "seconds": summary.spent.as_secs_f64(),
+        "transferred_bytes": summary.transferred_bytes,
+        "longest": longest,
+    })
 }
 
 fn place(source: &SourceExcerpt) -> Map<String, Value> {

@@ -12,6 +12,7 @@ mod plain;
 mod quiet;
 mod renderer;
 mod steps;
+mod summary;
 mod text;
 mod tty;
 

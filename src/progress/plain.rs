@@ -4,7 +4,7 @@
 //! has completed; what others say waits, so that a log reads step by step. A step that has waited long
 //! takes over.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::{Duration, SystemTime};
 
 use super::epilogue;
@@ -12,6 +12,7 @@ use super::event::{BuildEvent, Outcome, VertexStatus, Warning};
 use super::format::{between, bytes, log_seconds, seconds};
 use super::renderer::Renderer;
 use super::steps::{Step, Steps};
+use super::summary::Summary;
 use super::text::{clean, clean_output};
 
 /// Events are put together for so long: a step that completes and starts again at once (its cache was
@@ -27,7 +28,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes lines.
 pub(super) struct Plain {
-    out: Box<dyn Write + Send>,
+    out: BufWriter<Box<dyn Write + Send>>,
     steps: Steps,
     /// Beside each step: what of it is to be printed.
     printed: Vec<Printed>,
@@ -58,7 +59,7 @@ struct ShownStatus {
 impl Plain {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
         Self {
-            out,
+            out: BufWriter::new(out),
             steps: Steps::default(),
             printed: Vec::new(),
             current: None,
@@ -284,7 +285,12 @@ impl Renderer for Plain {
             });
             self.print(now)?;
         }
-        for line in epilogue::lines(&self.steps, outcome) {
+        let summary = Summary::of(&self.steps, now).lines(outcome);
+        if !summary.is_empty() {
+            writeln!(self.out)?;
+        }
+        let last = epilogue::lines(&self.steps, outcome);
+        for line in summary.into_iter().chain(last) {
             writeln!(self.out, "{line}")?;
         }
         self.out.flush()
@@ -323,7 +329,13 @@ mod tests {
 
     #[test]
     fn a_captured_build_reads_as_buildctl_shows_it() {
-        let ours = shape(&rendered(&captured(GOOD), &Outcome::Done));
+        let mut ours = shape(&rendered(&captured(GOOD), &Outcome::Done));
+        // The figures at the end are ours alone.
+        let figures = ours.iter().rposition(String::is_empty).unwrap();
+        assert_eq!(
+            ours.drain(figures..).nth(1).as_deref(),
+            Some("9 steps, in _, _ transferred")
+        );
         let theirs = shape(include_str!(
             "../../tests/fixtures/buildkit-v0.34.2/plain.txt"
         ));

@@ -197,6 +197,14 @@ impl Step {
         self.started() && !self.completed()
     }
 
+    /// From its first start to its last end, as of `now`; `None` if it never began.
+    pub(super) fn extent(&self, now: SystemTime) -> Option<(SystemTime, SystemTime)> {
+        let first = *self.intervals.keys().next()?;
+        let last = *self.intervals.values().max()?;
+        let open = self.started() && self.vertex.completed.is_none();
+        Some((first, if open { last.max(now) } else { last }))
+    }
+
     /// How long it has run in all, as of `now`; times that overlap count once.
     pub(super) fn duration(&self, now: SystemTime) -> Duration {
         let mut sum = Duration::ZERO;

@@ -72,9 +72,11 @@ fn is_format(letter: char) -> bool {
     matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Columns that a text without control characters takes.
+/// Columns that a text without control characters takes. Terminals do not agree on letters that are put
+/// together of several; it is the most that any of them takes.
 pub(super) fn width(text: &str) -> usize {
-    text.width()
+    let each = text.chars().map(|letter| letter.width().unwrap_or(0)).sum();
+    text.width().max(each)
 }
 
 /// The text cut to `columns`, with `…` where something is missing.
@@ -92,6 +94,8 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
         used += wide;
         out.push(letter);
     }
+    // A letter that makes the one before it wide has no width of its own.
+    while width(&out) + 1 > columns && out.pop().is_some() {}
     if columns > 0 {
         out.push('…');
     }
@@ -119,6 +123,21 @@ mod tests {
         assert_eq!(cut("日本語", 5), "日本…");
         assert_eq!(cut("日本語", 6), "日本語");
         assert_eq!(cut("abc", 0), "");
+    }
+
+    #[test]
+    fn letters_of_several_parts_fit_whatever_the_terminal_makes_of_them() {
+        // Heart with a selector that makes it wide; a family of four; a flag; e with an accent.
+        for text in [
+            "❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}",
+            "👨\u{200d}👩\u{200d}👧\u{200d}👦",
+            "🇩🇪🇩🇪",
+            "e\u{301}e\u{301}e\u{301}",
+        ] {
+            for columns in 0..10 {
+                assert!(width(&cut(text, columns)) <= columns, "{text} in {columns}");
+            }
+        }
     }
 
     proptest::proptest! {

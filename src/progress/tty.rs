@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use super::epilogue;
-use super::event::{BuildEvent, Outcome};
+use super::event::{BuildEvent, Outcome, VertexStatus};
 use super::format::{between, bytes, seconds};
 use super::renderer::{Options, Renderer};
-use super::steps::{Step, Steps};
+use super::steps::{Line, Step, Steps};
+use super::summary::Summary;
 use super::text::{clean, cut, width};
 
 /// Time between two frames.
@@ -15,6 +16,9 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// Last lines shown of a running step.
 const OUTPUT_ROWS: usize = 6;
+
+/// A rate of less time says little.
+const RATE_AFTER: Duration = Duration::from_millis(500);
 
 /// Used where the terminal does not say its size.
 const SIZE: (u16, u16) = (80, 24);
@@ -47,6 +51,17 @@ enum Style {
     Dim,
 }
 
+/// Something that has a row.
+enum Item<'a> {
+    Step(&'a Step),
+    /// A part of a running step's work.
+    Status(&'a VertexStatus),
+    /// One of its last lines.
+    Line(&'a Line),
+    /// So many steps have no room.
+    More(usize),
+}
+
 /// A row before it is fitted to the terminal.
 struct Row {
     left: String,
@@ -74,16 +89,19 @@ impl Tty {
         )
     }
 
-    /// All rows; running steps come with their details.
-    fn rows(&self, now: SystemTime) -> Vec<Row> {
-        let mut rows = Vec::new();
+    /// What there is to show; running steps come with their details. Nothing is made into text yet:
+    /// most of a large build has no room.
+    fn items(&self) -> Vec<Item<'_>> {
+        let mut items = Vec::new();
         for step in self.steps.iter().filter(|step| step.started()) {
-            rows.push(step_row(step, now));
+            items.push(Item::Step(step));
             if step.running() {
-                details(step, &mut rows);
+                items.extend(step.statuses.iter().map(Item::Status));
+                let skipped = step.tail.len().saturating_sub(OUTPUT_ROWS);
+                items.extend(step.tail.iter().skip(skipped).map(Item::Line));
             }
         }
-        rows
+        items
     }
 
     fn header(&self, state: &str, now: SystemTime) -> Row {
@@ -108,13 +126,16 @@ impl Tty {
     /// Draws a frame over the last one. `all`: every row, also those that the terminal has no room for.
     fn draw(&mut self, state: &str, now: SystemTime, all: bool) -> io::Result<()> {
         let (columns, height) = self.size();
-        let mut rows = self.rows(now);
+        let mut items = self.items();
         // The last row stays free for the cursor, the first is the header.
         let room = height - 2;
-        if !all && rows.len() > room {
-            shorten(&mut rows, room);
+        if !all && items.len() > room {
+            shorten(&mut items, room);
         }
-        rows.insert(0, self.header(state, now));
+        let header = std::iter::once(self.header(state, now));
+        let rows: Vec<_> = header
+            .chain(items.iter().map(|item| item.row(now)))
+            .collect();
         let mut frame = String::from(BEGIN);
         let up: usize = self
             .drawn
@@ -181,54 +202,89 @@ fn step_row(step: &Step, now: SystemTime) -> Row {
     }
 }
 
-/// Parts of a running step's work, then its last lines.
-fn details(step: &Step, rows: &mut Vec<Row>) {
-    for status in &step.statuses {
-        let mut left = format!(" => => {}", clean(&status.id));
-        if status.total > 0 {
-            left.push_str(&format!(
-                " {} / {}",
-                bytes(status.current),
-                bytes(status.total)
-            ));
-        } else if status.current > 0 {
-            left.push_str(&format!(" {}", bytes(status.current)));
-        }
-        let spent = status
-            .started
-            .zip(status.completed.or(status.at))
-            .map(|(start, end)| between(start, end));
-        let spent = spent.unwrap_or_default();
-        if status.completed.is_none() && status.current > 0 && spent > Duration::from_millis(500) {
-            let rate = status.current as f64 / spent.as_secs_f64();
-            left.push_str(&format!(" ({}/s)", bytes(rate as i64)));
-        }
-        rows.push(Row {
-            left,
-            right: seconds(spent),
-            style: Style::Plain,
-        });
+/// A part of a step's work, with its rate while it goes on and on the whole once it is done.
+fn status_row(status: &VertexStatus) -> Row {
+    let mut left = format!(" => => {}", clean(&status.id));
+    if status.total > 0 {
+        left.push_str(&format!(
+            " {} / {}",
+            bytes(status.current),
+            bytes(status.total)
+        ));
+    } else if status.current > 0 {
+        left.push_str(&format!(" {}", bytes(status.current)));
     }
-    let skipped = step.tail.len().saturating_sub(OUTPUT_ROWS);
-    for line in step.tail.iter().skip(skipped) {
-        rows.push(Row {
-            left: format!(" => => # {}", clean(&line.text)),
-            right: String::new(),
-            style: Style::Dim,
-        });
+    let spent = status
+        .started
+        .zip(status.completed.or(status.at))
+        .map(|(start, end)| between(start, end));
+    let spent = spent.unwrap_or_default();
+    if status.current > 0 && spent > RATE_AFTER {
+        let rate = status.current as f64 / spent.as_secs_f64();
+        left.push_str(&format!(" ({}/s)", bytes(rate as i64)));
+    }
+    Row {
+        left,
+        right: seconds(spent),
+        style: Style::Plain,
     }
 }
 
-/// Leaves `room` rows: finished steps go first, oldest first, then whatever is oldest.
-fn shorten(rows: &mut Vec<Row>, room: usize) {
-    let mut over = rows.len().saturating_sub(room);
-    rows.retain(|row| {
-        let goes = over > 0 && row.style == Style::Done;
-        over -= usize::from(goes);
-        !goes
+impl Item<'_> {
+    fn row(&self, now: SystemTime) -> Row {
+        match self {
+            Self::Step(step) => step_row(step, now),
+            Self::Status(status) => status_row(status),
+            Self::Line(line) => Row {
+                left: format!(" => => # {}", clean(&line.text)),
+                right: String::new(),
+                style: Style::Dim,
+            },
+            Self::More(count) => Row {
+                left: format!(" => … and {count} more"),
+                right: String::new(),
+                style: Style::Dim,
+            },
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Step(step) if step.completed() && !step.vertex.failed())
+    }
+
+    fn is_failed(&self) -> bool {
+        matches!(self, Self::Step(step) if step.vertex.failed())
+    }
+}
+
+/// Leaves `room` rows. Finished steps go first, then what running ones print, then parts of their work,
+/// then they themselves; each time the oldest first. Failures stay longest.
+fn shorten(items: &mut Vec<Item<'_>>, room: usize) {
+    let orders: [fn(&Item<'_>) -> bool; 3] = [
+        |item| item.is_done(),
+        |item| matches!(item, Item::Line(_)),
+        |item| matches!(item, Item::Status(_)),
+    ];
+    for goes in orders {
+        drop_oldest(items, room, goes);
+    }
+    if items.len() > room {
+        let all = items.len();
+        let left = room.saturating_sub(1);
+        drop_oldest(items, left, |item| !item.is_failed());
+        drop_oldest(items, left, |_| true);
+        items.push(Item::More(all - items.len()));
+        items.truncate(room);
+    }
+}
+
+fn drop_oldest(items: &mut Vec<Item<'_>>, room: usize, goes: impl Fn(&Item<'_>) -> bool) {
+    let mut over = items.len().saturating_sub(room);
+    items.retain(|item| {
+        let gone = over > 0 && goes(item);
+        over -= usize::from(gone);
+        !gone
     });
-    let over = rows.len().saturating_sub(room);
-    rows.drain(..over);
 }
 
 impl Renderer for Tty {
@@ -263,6 +319,10 @@ impl Renderer for Tty {
         };
         self.draw(state, now, true)?;
         self.drawn.clear();
+        let (columns, _) = self.size();
+        for line in Summary::of(&self.steps, now).lines(outcome) {
+            writeln!(self.out, "{}", cut(&line, columns - 1))?;
+        }
         for line in epilogue::lines(&self.steps, outcome) {
             writeln!(self.out, "{line}")?;
         }
@@ -376,6 +436,83 @@ mod tests {
                     .iter()
                     .all(|name| rows.iter().any(|row| row.contains(name))),
             "{rows:?}"
+        );
+    }
+
+    #[test]
+    fn more_running_steps_than_rows_are_counted_and_failures_stay() {
+        let (mut tty, sink) = tty(80, 8);
+        let mut many: Vec<_> = (0..50)
+            .map(|n| vertex(&format!("d{n}"), &format!("step {n}"), Some(0), None))
+            .collect();
+        many.insert(0, failed("x", "the culprit", 0, 5, "boom"));
+        many.push(log("d3", "a line\n", 5));
+        tty.events(&many, at(0)).unwrap();
+        tty.tick(at(1000)).unwrap();
+        let shown = seen(&sink);
+        let rows: Vec<_> = shown.lines().skip(1).map(str::trim).collect();
+        assert!(
+            rows.len() == 6
+                && rows.iter().any(|row| row.contains("the culprit"))
+                && rows.iter().any(|row| row.contains("step 49"))
+                && rows.iter().any(|row| row.contains("and 46 more")),
+            "{rows:#?}"
+        );
+    }
+
+    #[test]
+    fn a_flood_of_output_costs_a_frame_a_tick_and_a_screen_a_frame() {
+        const TICKS: u64 = 10;
+        const LINES: usize = 10_000;
+        let (columns, rows) = (120, 40);
+        let (mut tty, sink) = tty(columns, rows);
+        let steps: Vec<_> = (0..500)
+            .map(|n| vertex(&format!("d{n}"), &format!("step {n} 日本語"), Some(0), None))
+            .collect();
+        tty.events(&steps, at(0)).unwrap();
+        let line = "x".repeat(200) + "\n";
+        let flood: Vec<_> = (0..LINES)
+            .map(|n| log(&format!("d{}", n % 500), &line, 1))
+            .collect();
+        for tick in 1..=TICKS {
+            let before = sink.text().len();
+            tty.events(&flood, at(tick * 100)).unwrap();
+            assert_eq!(
+                sink.text().len(),
+                before,
+                "nothing is written between frames"
+            );
+            tty.tick(at(tick * 100)).unwrap();
+            let frame = sink.text().len() - before;
+            // A letter has at most four bytes; colours and the ends of rows are few.
+            let screen = usize::from(rows) * (usize::from(columns) * 4 + 16) + 64;
+            assert!(frame <= screen, "a frame of {frame} bytes");
+        }
+        assert_eq!(sink.text().matches(BEGIN).count() as u64, TICKS);
+        let kept: usize = tty.steps.iter().map(|step| step.tail.len()).sum();
+        assert!(
+            kept <= 500 * super::super::steps::TAIL_LINES,
+            "{kept} lines are kept"
+        );
+    }
+
+    #[test]
+    fn the_end_says_where_the_time_went_in_one_column_less_than_there_is() {
+        let (mut tty, sink) = tty(20, 24);
+        tty.events(
+            &[vertex("a", "a long name of a step", Some(0), Some(2000))],
+            at(0),
+        )
+        .unwrap();
+        tty.finish(&Outcome::Done, at(2000)).unwrap();
+        let text = sink.text();
+        let last: Vec<_> = text.lines().rev().take(2).collect();
+        assert_eq!(
+            last,
+            [
+                "    2.0s  a long n…",
+                "\u{1b}[J\u{1b}[?2026l1 step, in 2.0s"
+            ]
         );
     }
 
