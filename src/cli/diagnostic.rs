@@ -59,7 +59,7 @@ impl Failure {
     /// The process's exit code (see `docs/design.md`).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Build(SolveError::Failed(_)) => 1,
+            Self::Build(SolveError::Failed(_) | SolveError::Layout { .. }) => 1,
             Self::Usage { .. } | Self::Settings(_) | Self::Plan(_) => 2,
             Self::Build(SolveError::Session(_)) => 2,
             Self::Engine(error) if error.is_usage() => 2,

@@ -18,19 +18,17 @@ pub(super) struct Moved {
 }
 
 /// The span of a call, under the daemon's client span if the daemon says which.
-pub(super) fn span(
-    parent: &Span,
-    headers: &HeaderMap,
-    service: &'static str,
-    method: &'static str,
-) -> Span {
+///
+/// `name` is `package.Service/Method`.
+pub(super) fn span(parent: &Span, headers: &HeaderMap, name: &str) -> Span {
+    let (service, method) = name.split_once('/').unwrap_or((name, ""));
     let traceparent = headers
         .get("traceparent")
         .and_then(|value| value.to_str().ok());
     info_span!(
         parent: parent,
         "callback",
-        otel.name = format!("{service}/{method}"),
+        otel.name = name,
         otel.kind = "server",
         otel.parent = traceparent,
         rpc.system = "grpc",
@@ -38,6 +36,7 @@ pub(super) fn span(
         rpc.method = method,
         rpc.grpc.status_code = Empty,
         dagger.dir = Empty,
+        dagger.id = Empty,
         dagger.entries = Empty,
         dagger.files = Empty,
         dagger.bytes = Empty,
@@ -59,8 +58,13 @@ pub(super) fn ended(span: &Span, result: &Result<Moved, SessionError>) -> Status
         Err(error) => {
             let status = Status::new(error.code(), error.to_string());
             span.record("rpc.grpc.status_code", status.code() as i64);
-            // The daemon often leaves a transfer once it has what it needs.
-            if !matches!(error, SessionError::Cancelled) {
+            // The daemon often leaves a transfer once it has what it needs, and asks for what may be
+            // there or not.
+            let answers = matches!(
+                error,
+                SessionError::Cancelled | SessionError::Absent(_) | SessionError::Exists(_)
+            );
+            if !answers {
                 span.record("otel.status", "error");
                 span.record("otel.status_message", status.message());
             }

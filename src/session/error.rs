@@ -46,6 +46,27 @@ pub enum SessionError {
     /// The daemon asked for something that is not served.
     #[error("{0}")]
     Refused(String),
+    /// The daemon asked whether something is there, and it is not.
+    #[error("{0}")]
+    Absent(String),
+    /// A store that is there to be read was to be written.
+    #[error("{0}")]
+    Denied(String),
+    /// A blob that was to be written is there.
+    #[error("content {0}: already exists")]
+    Exists(String),
+    /// A blob is not what it should be.
+    #[error("{0}")]
+    Mismatch(String),
+    /// A part was asked for, or given, that does not fit.
+    #[error("{0}")]
+    Range(String),
+    /// Something is larger than it may be.
+    #[error("{0}")]
+    Limit(String),
+    /// A program that was to help did not, or a registry.
+    #[error("{0}")]
+    Helper(String),
     /// The daemon broke the protocol.
     #[error("unexpected message from the daemon: {0}")]
     Protocol(String),
@@ -61,9 +82,15 @@ impl SessionError {
     /// The gRPC code that the daemon is answered with.
     pub(super) fn code(&self) -> Code {
         match self {
-            Self::Refused(_) => Code::NotFound,
+            Self::Refused(_) | Self::Absent(_) => Code::NotFound,
             Self::Pattern { .. } | Self::Name { .. } | Self::Taken { .. } => Code::InvalidArgument,
             Self::Protocol(_) => Code::InvalidArgument,
+            Self::Denied(_) => Code::PermissionDenied,
+            Self::Exists(_) => Code::AlreadyExists,
+            Self::Mismatch(_) => Code::FailedPrecondition,
+            Self::Range(_) => Code::OutOfRange,
+            Self::Limit(_) => Code::ResourceExhausted,
+            Self::Helper(_) => Code::Unknown,
             Self::Cancelled => Code::Cancelled,
             Self::Connection(_) => Code::Unavailable,
             Self::Path { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,

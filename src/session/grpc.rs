@@ -53,6 +53,12 @@ impl Requests {
         }
     }
 
+    /// The one message of a call that has one.
+    pub(super) async fn only<M: Message + Default>(&mut self) -> Result<M, SessionError> {
+        let message = self.next().await?;
+        message.ok_or_else(|| SessionError::Protocol("a call without its message".into()))
+    }
+
     /// The next message; `None` when the daemon has said all.
     pub(super) async fn next<M: Message + Default>(&mut self) -> Result<Option<M>, SessionError> {
         loop {
@@ -98,6 +104,16 @@ fn decode<M: Message + Default>(buffer: &mut BytesMut) -> Result<Option<M>, Sess
     message
         .map(Some)
         .map_err(|error| SessionError::Protocol(error.to_string()))
+}
+
+/// Answers with one message.
+pub(super) async fn reply(
+    responder: &Responder,
+    message: &impl Message,
+) -> Result<(), SessionError> {
+    let mut data = BytesMut::new();
+    encode(message, &mut data);
+    responder.send(data.freeze()).await
 }
 
 /// The body of an answer: data, then the trailers with the status.

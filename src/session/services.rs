@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -14,11 +14,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::{Code, Status};
 use tracing::{Instrument, Span};
 
-use super::callback;
+use super::auth::{Auth, DockerConfig};
+use super::callback::{self, Moved};
+use super::content::Store;
 use super::error::SessionError;
 use super::grpc::{self, Answer, Requests, Responder};
+use super::secrets::Secret;
+use super::send::Pipe;
+use super::ssh::Ssh;
 use super::{metadata, send, sync};
+use crate::proto::auth::{
+    CredentialsRequest, FetchTokenRequest, GetTokenAuthorityRequest, VerifyTokenAuthorityRequest,
+};
+use crate::proto::content::AbortRequest;
 use crate::proto::health::{HealthCheckResponse, health_check_response::ServingStatus};
+use crate::proto::secrets::{GetSecretRequest, GetSecretResponse};
+use crate::proto::ssh::{CheckAgentRequest, CheckAgentResponse};
 
 /// HTTP/2 windows of what the daemon sends us, in bytes: exported files come this way.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -30,9 +41,44 @@ const SEND_BUFFER: usize = 512 << 10;
 /// Pieces of an answer that wait to be sent. Full: whoever makes them waits.
 const ANSWER_PIECES: usize = 16;
 
+const SERVING: HealthCheckResponse = HealthCheckResponse {
+    status: ServingStatus::Serving as i32,
+};
+
 const FILE_SYNC: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
+const FETCH_TOKEN: &str = "/moby.filesync.v1.Auth/FetchToken";
+const TOKEN_AUTHORITY: &str = "/moby.filesync.v1.Auth/GetTokenAuthority";
+const VERIFY_AUTHORITY: &str = "/moby.filesync.v1.Auth/VerifyTokenAuthority";
+const SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
+const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
+const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
+const CONTENT_INFO: &str = "/containerd.services.content.v1.Content/Info";
+const CONTENT_READ: &str = "/containerd.services.content.v1.Content/Read";
+const CONTENT_STATUS: &str = "/containerd.services.content.v1.Content/Status";
+const CONTENT_WRITE: &str = "/containerd.services.content.v1.Content/Write";
+const CONTENT_ABORT: &str = "/containerd.services.content.v1.Content/Abort";
+
+/// All that is served. What a build does not have is said so when it is asked for.
+const METHODS: [&str; 15] = [
+    HEALTH,
+    FILE_SYNC,
+    FILE_SEND,
+    CREDENTIALS,
+    FETCH_TOKEN,
+    TOKEN_AUTHORITY,
+    VERIFY_AUTHORITY,
+    SECRET,
+    CHECK_AGENT,
+    FORWARD_AGENT,
+    CONTENT_INFO,
+    CONTENT_READ,
+    CONTENT_STATUS,
+    CONTENT_WRITE,
+    CONTENT_ABORT,
+];
 
 /// A directory that the daemon may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +94,14 @@ pub struct LocalDir {
 pub enum Output {
     /// Files in this directory, which is made if it is not there.
     Dir(PathBuf),
+    /// The same, and what else is there is deleted.
+    Mirror(PathBuf),
     /// One file.
     File(PathBuf),
+    /// A stream into something else, e.g. another program.
+    Pipe(Pipe),
+    /// Blobs in this directory, laid out as OCI has it.
+    Layout(PathBuf),
 }
 
 /// The outputs of the solve that a session works for, in the order of its exporters.
@@ -72,6 +124,18 @@ impl Slots {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// The store for the one output that is a layout.
+    fn layout(&self) -> Option<Store> {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().flatten().find_map(|output| match output {
+            Some(Output::Layout(root)) => Some(Store {
+                root: root.clone(),
+                writable: true,
+            }),
+            _ => None,
+        })
+    }
+
     fn get(&self, index: usize) -> Option<Output> {
         let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slots.as_ref()?.get(index)?.clone()
@@ -85,19 +149,27 @@ pub struct Services(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     locals: RwLock<BTreeMap<String, PathBuf>>,
+    secrets: RwLock<BTreeMap<String, Secret>>,
+    ssh: RwLock<BTreeMap<String, Ssh>>,
+    stores: RwLock<BTreeMap<String, Store>>,
+    auth: Auth,
 }
 
 impl Services {
+    /// With the registries' credentials that Docker's configuration has.
+    pub fn new(config: DockerConfig) -> Self {
+        Self(Arc::new(Shared {
+            auth: Auth::new(config),
+            ..Shared::default()
+        }))
+    }
+
     /// Lets the daemon read a directory.
     ///
     /// # Errors
     /// When the name is taken by another directory.
     pub fn add_local(&self, local: LocalDir) -> Result<(), SessionError> {
-        let mut locals = self
-            .0
-            .locals
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut locals = write(&self.0.locals);
         match locals.get(&local.name) {
             Some(root) if *root != local.root => Err(SessionError::Taken { name: local.name }),
             _ => {
@@ -107,9 +179,26 @@ impl Services {
         }
     }
 
+    /// Lets steps have a secret; another one under the same id is replaced.
+    pub fn add_secret(&self, id: &str, secret: Secret) {
+        write(&self.0.secrets).insert(id.to_owned(), secret);
+    }
+
+    /// Lets steps use an ssh agent; another one under the same id is replaced.
+    pub fn add_ssh(&self, id: &str, ssh: Ssh) {
+        write(&self.0.ssh).insert(id.to_owned(), ssh);
+    }
+
+    /// Lets the daemon use a store: `oci:NAME` or `local:DIR`. One that may be written stays so.
+    pub fn add_store(&self, id: &str, store: Store) {
+        let mut stores = write(&self.0.stores);
+        let known = stores.entry(id.to_owned()).or_insert_with(|| store.clone());
+        known.writable |= store.writable;
+    }
+
     /// The methods that the daemon may call, for `x-docker-expose-session-grpc-method`.
     pub fn methods(&self) -> Vec<&'static str> {
-        vec![HEALTH, FILE_SYNC, FILE_SEND]
+        METHODS.to_vec()
     }
 
     /// Answers the daemon's calls on `io` until it closes.
@@ -158,57 +247,134 @@ impl Services {
         responder: &Responder,
     ) -> Status {
         let (head, body) = request.into_parts();
-        let requests = Requests::new(body);
-        match head.uri.path() {
-            HEALTH => match healthy(responder).await {
+        let path = head.uri.path();
+        if path == HEALTH {
+            // The daemon asks every few seconds: no spans.
+            return match grpc::reply(responder, &SERVING).await {
                 Ok(()) => Status::new(Code::Ok, ""),
                 Err(error) => Status::new(error.code(), error.to_string()),
-            },
-            FILE_SYNC => {
-                let span = callback::span(
-                    parent,
-                    &head.headers,
-                    "moby.filesync.v1.FileSync",
-                    "DiffCopy",
-                );
-                let result = self
-                    .file_sync(&head.headers, requests, responder, &span)
-                    .instrument(span.clone())
-                    .await;
-                callback::ended(&span, &result)
+            };
+        }
+        let Some(known) = METHODS.iter().find(|method| **method == path) else {
+            return Status::unimplemented(format!("{path} is not served here"));
+        };
+        let span = callback::span(parent, &head.headers, known.trim_start_matches('/'));
+        let call = Call {
+            headers: &head.headers,
+            responder,
+            span: &span,
+        };
+        // Boxed: the callbacks differ much in size.
+        let answered = Box::pin(self.answered(known, call, Requests::new(body), slots));
+        let result = answered.instrument(span.clone()).await;
+        callback::ended(&span, &result)
+    }
+
+    async fn answered(
+        &self,
+        method: &str,
+        call: Call<'_>,
+        mut requests: Requests,
+        slots: &Slots,
+    ) -> Result<Moved, SessionError> {
+        let auth = &self.0.auth;
+        match method {
+            FILE_SYNC => self.file_sync(call, requests).await,
+            FILE_SEND => file_send(slots, call, requests).await,
+            CREDENTIALS => {
+                let request: CredentialsRequest = requests.only().await?;
+                call.span.record("dagger.id", &request.host);
+                call.reply(auth.credentials(&request.host).await?).await
             }
-            FILE_SEND => {
-                let span = callback::span(
-                    parent,
-                    &head.headers,
-                    "moby.filesync.v1.FileSend",
-                    "DiffCopy",
-                );
-                let result = file_send(slots, &head.headers, requests, responder, &span)
-                    .instrument(span.clone())
-                    .await;
-                callback::ended(&span, &result)
+            FETCH_TOKEN => {
+                let request: FetchTokenRequest = requests.only().await?;
+                call.span.record("dagger.id", &request.host);
+                call.reply(auth.token(request).await?).await
             }
-            path => Status::unimplemented(format!("{path} is not served here")),
+            TOKEN_AUTHORITY => {
+                let request: GetTokenAuthorityRequest = requests.only().await?;
+                call.span.record("dagger.id", &request.host);
+                call.reply(auth.authority(&request).await?).await
+            }
+            VERIFY_AUTHORITY => {
+                let request: VerifyTokenAuthorityRequest = requests.only().await?;
+                call.span.record("dagger.id", &request.host);
+                call.reply(auth.verify(&request).await?).await
+            }
+            SECRET => {
+                let request: GetSecretRequest = requests.only().await?;
+                call.span.record("dagger.id", &request.id);
+                let secret = read(&self.0.secrets).get(&request.id).cloned();
+                let secret = secret.ok_or_else(|| {
+                    SessionError::Absent(format!(
+                        "no secret `{}` was given to the build",
+                        request.id
+                    ))
+                })?;
+                let data = secret.read(&request.id).await?;
+                let bytes = data.len() as u64;
+                call.reply(GetSecretResponse { data }).await?;
+                Ok(Moved {
+                    bytes,
+                    ..Moved::default()
+                })
+            }
+            CHECK_AGENT => {
+                let request: CheckAgentRequest = requests.only().await?;
+                self.ssh(&request.id, call.span)?;
+                call.reply(CheckAgentResponse {}).await
+            }
+            FORWARD_AGENT => {
+                let id = metadata::value(call.headers, "buildkit.ssh.id").unwrap_or_default();
+                let ssh = self.ssh(&id, call.span)?;
+                ssh.forward(requests, call.responder).await
+            }
+            _ => self.content(method, call, requests, slots).await,
         }
     }
 
-    async fn file_sync(
+    async fn content(
         &self,
-        headers: &http::HeaderMap,
-        requests: Requests,
-        responder: &Responder,
-        span: &Span,
-    ) -> Result<callback::Moved, SessionError> {
+        method: &str,
+        call: Call<'_>,
+        mut requests: Requests,
+        slots: &Slots,
+    ) -> Result<Moved, SessionError> {
+        let id = metadata::value(call.headers, "buildkit-attachable-store-id").unwrap_or_default();
+        call.span.record("dagger.id", &id);
+        let known = read(&self.0.stores).get(&id).cloned();
+        let known = known.or_else(|| slots.layout().filter(|_| id == "export"));
+        let store =
+            known.ok_or_else(|| SessionError::Refused(format!("no store `{id}` in this build")))?;
+        match method {
+            CONTENT_INFO => call.reply(store.info(requests.only().await?)?).await,
+            CONTENT_READ => store.read(requests.only().await?, call.responder).await,
+            CONTENT_STATUS => call.reply(store.status(requests.only().await?)?).await,
+            CONTENT_ABORT => {
+                let request: AbortRequest = requests.only().await?;
+                store.abort(&request.r#ref)?;
+                call.reply(()).await
+            }
+            CONTENT_WRITE => store.write(requests, call.responder).await,
+            other => Err(SessionError::Refused(format!("{other} is not served here"))),
+        }
+    }
+
+    /// The agent with this id; the daemon leaves the id out if it is the default one.
+    fn ssh(&self, id: &str, span: &Span) -> Result<Ssh, SessionError> {
+        let id = if id.is_empty() { "default" } else { id };
+        span.record("dagger.id", id);
+        let found = read(&self.0.ssh).get(id).cloned();
+        found.ok_or_else(|| {
+            SessionError::Refused(format!("no ssh agent `{id}` was given to the build"))
+        })
+    }
+
+    async fn file_sync(&self, call: Call<'_>, requests: Requests) -> Result<Moved, SessionError> {
+        let headers = call.headers;
         let name = metadata::value(headers, "dir-name").unwrap_or_default();
-        span.record("dagger.dir", name.as_str());
-        let root = self
-            .0
-            .locals
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&name)
-            .cloned();
+        call.span.record("dagger.dir", name.as_str());
+        let root = read(&self.0.locals).get(&name).cloned();
         let root = root.ok_or_else(|| {
             SessionError::Refused(format!("no directory `{name}` is shared in this build"))
         })?;
@@ -217,40 +383,66 @@ impl Services {
             exclude: metadata::values(headers, "exclude-patterns"),
             follow: metadata::values(headers, "followpaths"),
         };
-        sync::send(&root, wanted, requests, responder.clone()).await
+        sync::send(&root, wanted, requests, call.responder.clone()).await
+    }
+}
+
+/// A call that is being answered.
+struct Call<'a> {
+    headers: &'a HeaderMap,
+    responder: &'a Responder,
+    span: &'a Span,
+}
+
+impl Call<'_> {
+    async fn reply(&self, message: impl prost::Message) -> Result<Moved, SessionError> {
+        grpc::reply(self.responder, &message).await?;
+        Ok(Moved::default())
     }
 }
 
 async fn file_send(
     slots: &Slots,
-    headers: &http::HeaderMap,
+    call: Call<'_>,
     requests: Requests,
-    responder: &Responder,
-    span: &Span,
-) -> Result<callback::Moved, SessionError> {
+) -> Result<Moved, SessionError> {
+    let headers = call.headers;
     let index = metadata::value(headers, "buildkit-attachable-exporter-id").unwrap_or_default();
     let output = slots.get(index.parse::<usize>().unwrap_or(0));
-    match output
-        .ok_or_else(|| SessionError::Refused(format!("no output `{index}` in this build")))?
-    {
+    let output = output
+        .ok_or_else(|| SessionError::Refused(format!("no output `{index}` in this build")))?;
+    let shown = |path: &PathBuf| call.span.record("dagger.dir", path.display().to_string());
+    match output {
         Output::Dir(path) => {
-            span.record("dagger.dir", path.display().to_string());
-            send::directory(&path, requests, responder).await
+            shown(&path);
+            send::directory(&path, send::Rest::Kept, requests, call.responder).await
+        }
+        Output::Mirror(path) => {
+            shown(&path);
+            // Without it each platform would delete what the one before had sent.
+            let whole = metadata::value(headers, "buildkit-exporter-multi-platform");
+            if whole.as_deref() != Some("1") {
+                return Err(SessionError::Refused(
+                    "this engine is too old for the local output with mode=delete".into(),
+                ));
+            }
+            send::directory(&path, send::Rest::Deleted, requests, call.responder).await
         }
         Output::File(path) => {
-            span.record("dagger.dir", path.display().to_string());
-            send::tar(&path, requests).await
+            shown(&path);
+            send::file(&path, requests).await
         }
+        Output::Pipe(pipe) => send::pipe(&pipe, requests).await,
+        Output::Layout(_) => Err(SessionError::Refused(format!(
+            "output `{index}` takes blobs, not files"
+        ))),
     }
 }
 
-async fn healthy(responder: &Responder) -> Result<(), SessionError> {
-    let mut data = bytes::BytesMut::new();
-    grpc::encode(
-        &HealthCheckResponse {
-            status: ServingStatus::Serving as i32,
-        },
-        &mut data,
-    );
-    responder.send(data.freeze()).await
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,7 @@
 //! How a build ends when it does not end well.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,6 +18,14 @@ pub enum SolveError {
     /// What the build needs cannot be served.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The build went well, but its name could not be written into a layout.
+    #[error("cannot write the index of `{}`", path.display())]
+    Layout {
+        /// The layout.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The daemon refused to begin.
     #[error(transparent)]
     Engine(BuildkitError),

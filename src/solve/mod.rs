@@ -6,6 +6,7 @@
 mod dockerfile;
 mod error;
 mod events;
+pub mod layout;
 mod record;
 mod request;
 mod run;

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, field::Empty, info_span};
 
 use super::error::SolveError;
-use super::events;
 use super::record::{Totals, VertexRecorder};
 use super::request::Solve;
 use super::session::{SessionHandle, random_id};
+use super::{events, layout};
 use crate::buildkit::{BuildFailure, BuildkitError, Client};
 use crate::progress::event::{BuildEvent, Outcome};
 use crate::proto::control::SolveResponse;
@@ -114,9 +114,11 @@ impl Solve {
                 return (Err(SolveError::Session(error)), Totals::default(), None);
             }
         }
+        let mut prepared = self.clone();
+        layout::prepare(&mut prepared, session.services());
         let client = session.client();
         let lease = session.lease(self.outputs());
-        let request = self.request(build, &lease.id);
+        let request = prepared.request(build, &lease.id);
         let ended = CancellationToken::new();
         let status = tokio::spawn(
             follow(client.clone(), build.to_owned(), events, ended.clone()).in_current_span(),
@@ -151,6 +153,9 @@ impl Solve {
             },
             other => other,
         });
+        let result = result.and_then(|response| {
+            layout::finish(&prepared, &response.exporter_response).map(|()| response)
+        });
         (result, totals, value)
     }
 }
@@ -163,10 +168,12 @@ impl SolveError {
                 message: failure.message.clone(),
                 sources: failure.sources.iter().map(events::excerpt).collect(),
             },
-            Self::Engine(_) | Self::Lost { .. } | Self::Session(_) => Outcome::Failed {
-                message: self.to_string(),
-                sources: Vec::new(),
-            },
+            Self::Engine(_) | Self::Lost { .. } | Self::Session(_) | Self::Layout { .. } => {
+                Outcome::Failed {
+                    message: self.to_string(),
+                    sources: Vec::new(),
+                }
+            }
             Self::Cancelled => Outcome::Cancelled,
         }
     }

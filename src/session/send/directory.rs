@@ -22,19 +22,27 @@ use crate::session::mode;
 /// Packets that wait to be written. Full: the daemon waits.
 const PACKETS: usize = 64;
 
-/// Receives the result into `root`, over what is there; nothing is deleted.
+/// What becomes of entries that are there and not in the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Rest {
+    Kept,
+    Deleted,
+}
+
+/// Receives the result into `root`, over what is there.
 ///
 /// # Errors
 /// When something cannot be written, or the daemon breaks the protocol or off.
 pub(in crate::session) async fn directory(
     root: &Path,
+    rest: Rest,
     mut requests: Requests,
     responder: &Responder,
 ) -> Result<Moved, SessionError> {
     let (packets, mut received) = tokio::sync::mpsc::channel::<Packet>(PACKETS);
     let (target, answers) = (root.to_owned(), responder.clone());
     let mut writer = tokio::task::spawn_blocking(move || {
-        let mut receiver = Receiver::new(target)?;
+        let mut receiver = Receiver::new(target, rest)?;
         while let Some(packet) = received.blocking_recv() {
             let mut out = BytesMut::new();
             let done = receiver.packet(packet, &mut out)?;
@@ -85,6 +93,8 @@ pub(in crate::session) async fn directory(
 /// The tree as far as it has come.
 struct Receiver {
     root: PathBuf,
+    /// What came, if the rest is to be deleted.
+    seen: Option<HashSet<PathBuf>>,
     next_id: u32,
     /// Directories of this transfer: only in them is anything made.
     directories: HashSet<PathBuf>,
@@ -108,11 +118,12 @@ struct Arriving {
 }
 
 impl Receiver {
-    fn new(root: PathBuf) -> Result<Self, SessionError> {
+    fn new(root: PathBuf, rest: Rest) -> Result<Self, SessionError> {
         fs::create_dir_all(&root).map_err(|source| failed("make the directory", &root, source))?;
         Ok(Self {
             directories: HashSet::from([PathBuf::new()]),
             root,
+            seen: (rest == Rest::Deleted).then(HashSet::new),
             next_id: 0,
             files: HashMap::new(),
             hardlinks: Vec::new(),
@@ -177,6 +188,9 @@ impl Receiver {
             )));
         }
         let path = self.root.join(&inside);
+        if let Some(seen) = &mut self.seen {
+            seen.insert(path.clone());
+        }
         if stat.mode & mode::DIR != 0 {
             let there = path.symlink_metadata();
             if !there.as_ref().is_ok_and(fs::Metadata::is_dir) {
@@ -257,6 +271,9 @@ impl Receiver {
             fs::hard_link(&target, &path)
                 .map_err(|source| failed("make the link", &path, source))?;
         }
+        if let Some(seen) = &self.seen {
+            prune(&self.root, seen)?;
+        }
         for (path, stat) in self.directory_stats.drain(..).rev() {
             finish(&path, &stat)?;
         }
@@ -302,6 +319,21 @@ fn safe(path: &str) -> Result<PathBuf, SessionError> {
             "the path {path:?} leads out of the output, or is not clean"
         )))
     }
+}
+
+/// Deletes what is under `directory` and not in `seen`.
+fn prune(directory: &Path, seen: &HashSet<PathBuf>) -> Result<(), SessionError> {
+    let cannot = |source| failed("list", directory, source);
+    for entry in fs::read_dir(directory).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        let path = entry.path();
+        if !seen.contains(&path) {
+            remove(&path)?;
+        } else if entry.file_type().map_err(cannot)?.is_dir() {
+            prune(&path, seen)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes room for an entry: what is there goes, if it is not what is wanted.
@@ -418,7 +450,11 @@ mod tests {
     }
 
     fn received(root: &Path, packets: Vec<Packet>) -> Result<bool, SessionError> {
-        let mut receiver = Receiver::new(root.to_owned())?;
+        received_with(root, Rest::Kept, packets)
+    }
+
+    fn received_with(root: &Path, rest: Rest, packets: Vec<Packet>) -> Result<bool, SessionError> {
+        let mut receiver = Receiver::new(root.to_owned(), rest)?;
         let mut done = false;
         for packet in packets {
             done = receiver.packet(packet, &mut BytesMut::new())?;
@@ -469,6 +505,31 @@ mod tests {
             fs::read_link(root.path().join("d/l")).unwrap(),
             Path::new("../../etc/passwd")
         );
+    }
+
+    #[test]
+    fn a_mirror_has_nothing_else_and_deletes_through_no_link() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = outside.path().join("root");
+        fs::create_dir_all(root.join("d/old")).unwrap();
+        fs::write(outside.path().join("safe"), "").unwrap();
+        fs::write(root.join("d/old/file"), "").unwrap();
+        symlink("..", root.join("link")).unwrap();
+        let packets = || {
+            let dir = stat("d", mode::DIR | 0o755);
+            vec![
+                dir,
+                stat("d/f", 0o644),
+                Packet::default(),
+                data(1, b""),
+                fin(),
+            ]
+        };
+        assert!(received_with(&root, Rest::Kept, packets()).unwrap());
+        assert!(root.join("d/old/file").exists());
+        assert!(received_with(&root, Rest::Deleted, packets()).unwrap());
+        assert!(!root.join("d/old").exists() && !root.join("link").exists());
+        assert!(root.join("d/f").exists() && outside.path().join("safe").exists());
     }
 
     #[test]
