@@ -4,6 +4,7 @@
 //! Start at [`run`].
 
 mod connecting;
+mod daemon_spans;
 mod diagnostic;
 mod display;
 mod doctor;

@@ -20,7 +20,8 @@ pub(super) fn print(
         let line = serde_json::json!({
             "type": "trace",
             "trace": record.trace,
-            "spans": record.export.spans.len(),
+            "spans": record.export.total(),
+            "daemon": record.export.daemon,
             "routes": record.export.routes,
             "lost": lost,
         });
@@ -38,7 +39,7 @@ pub(super) fn print(
         return Ok(());
     }
     let trace = &record.trace;
-    let spans = record.export.spans.len();
+    let spans = record.export.total();
     let ways: Vec<_> = record
         .export
         .routes
@@ -81,7 +82,7 @@ fn losses(record: &RunRecord) -> Option<String> {
             parts.push(format!(
                 "{} of {} spans did not reach {}: {why}",
                 route.lost.len(),
-                export.spans.len(),
+                export.total(),
                 route.address
             ));
         }

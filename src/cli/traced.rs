@@ -41,6 +41,8 @@ pub(super) struct Traced {
     pub(super) propagate: Arc<dyn Propagate>,
     /// Cancelled by Ctrl-C.
     pub(super) cancel: CancellationToken,
+    /// Takes spans that others have made.
+    pub(super) telemetry: Handle,
 }
 
 struct Context(Handle);
@@ -99,6 +101,7 @@ impl Start<'_> {
         let traced = Traced {
             propagate: Arc::new(Context(telemetry.handle())),
             cancel: cancel.clone(),
+            telemetry: telemetry.handle(),
         };
         let (code, root) = runtime.block_on(async {
             interrupt::watch(cancel)?;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
 use super::connecting::Connecting;
+use super::daemon_spans::{Daemon, DaemonSpansArg};
 use super::diagnostic::Failure;
 use super::display::Display;
 use super::engine_settings::ConnectionArgs;
@@ -59,6 +60,10 @@ pub(super) struct UpArgs {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Who sends the daemon's own spans to Jaeger
+    #[arg(long, value_enum, default_value_t, value_name = "WHO")]
+    daemon_spans: DaemonSpansArg,
+
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
 }
@@ -88,7 +93,15 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let display = Display::start(env, args.log_format, args.quiet);
-        let result = build(&solve, &directory, settings, &traced, display.events()).await;
+        let result = build(
+            args,
+            &solve,
+            &directory,
+            settings,
+            &traced,
+            display.events(),
+        )
+        .await;
         let outcome = match &result {
             Ok(_) => Some(Outcome::Done),
             Err(Failure::Build(error)) => Some(error.outcome()),
@@ -101,6 +114,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
 }
 
 async fn build(
+    args: &UpArgs,
     solve: &Solve,
     directory: &Path,
     settings: Arc<EngineSettings>,
@@ -113,13 +127,15 @@ async fn build(
     };
     let connecting = Connecting::start(events.clone(), what);
     let connection = tokio::select! {
-        connection = engine::connect(settings, traced.propagate.clone(), connecting.watch()) => connection?,
+        connection = engine::connect(settings.clone(), traced.propagate.clone(), connecting.watch()) => connection?,
         () = traced.cancel.cancelled() => return Err(SolveError::Cancelled.into()),
     };
     drop(connecting);
+    let daemon = Daemon::watch(args.daemon_spans.into(), &connection, settings, traced);
     let session = SessionHandle::open(&connection.client, Services::default(), directory);
     let solved = solve.run(&session, events, &traced.cancel).await;
     session.close().await;
+    daemon.take(&connection.client, traced).await;
     connection.close().await;
     Ok(solved?)
 }

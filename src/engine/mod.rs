@@ -10,6 +10,7 @@ mod choose;
 mod connect;
 mod docker;
 mod docker_container;
+mod environment;
 mod error;
 mod helper;
 mod kube_pod;
@@ -27,6 +28,7 @@ mod unix;
 
 pub use address::Address;
 pub use connect::{Connection, connect};
+pub use environment::environment;
 pub use error::EngineError;
 pub use settings::{Choice, ChosenBy, EngineSettings, IMAGE, Unwatched, Watch};
 pub use tls::TlsFiles;

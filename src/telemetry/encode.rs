@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+    Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{InstrumentationLibrary, KeyValue};
 use opentelemetry_sdk::Resource;
@@ -53,7 +53,7 @@ pub(super) fn span(span: &Span) -> SpanData {
         attributes: key_values(&span.attributes),
         dropped_attributes_count: 0,
         events,
-        links: SpanLinks::default(),
+        links: links(&span.links),
         status: match &span.status {
             model::Status::Unset => Status::Unset,
             model::Status::Ok => Status::Ok,
@@ -62,6 +62,24 @@ pub(super) fn span(span: &Span) -> SpanData {
         resource: Cow::Owned(Resource::empty()),
         instrumentation_lib: InstrumentationLibrary::default(),
     }
+}
+
+fn links(of: &[model::Link]) -> SpanLinks {
+    let mut links = SpanLinks::default();
+    links.links = of
+        .iter()
+        .map(|link| {
+            let context = SpanContext::new(
+                TraceId::from_bytes(link.trace.0.to_be_bytes()),
+                SpanId::from_bytes(link.span.0.to_be_bytes()),
+                TraceFlags::SAMPLED,
+                true,
+                TraceState::NONE,
+            );
+            Link::new(context, key_values(&link.attributes), 0)
+        })
+        .collect();
+    links
 }
 
 /// The resource as the exporter crate takes it: once for all spans.

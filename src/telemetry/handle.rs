@@ -14,8 +14,8 @@ use super::pipeline::{self, Shared};
 use super::recorded::Recorded;
 use super::recorder::{self, Recorder};
 use super::settings::{Destination, Settings};
-use crate::trace::model::{SpanId, TraceId};
-use crate::trace::report::{ExportReport, Route, RouteReport};
+use crate::trace::model::{Span, SpanId, TraceId};
+use crate::trace::report::{DaemonReport, ExportReport, Route, RouteReport};
 
 /// Spans waiting for the exporter (as `OTEL_BSP_MAX_QUEUE_SIZE`'s default).
 /// Full: the span is not exported, and the report names it.
@@ -33,6 +33,7 @@ pub struct Telemetry {
 pub struct Handle {
     trace: TraceId,
     tracestate: Option<Arc<str>>,
+    destination: Option<Arc<Destination>>,
     recorded: Arc<Recorded>,
 }
 
@@ -92,6 +93,7 @@ where
     let handle = Handle {
         trace,
         tracestate,
+        destination: settings.destination.clone().map(Arc::new),
         recorded: recorded.clone(),
     };
     (
@@ -131,6 +133,22 @@ impl Handle {
         self.recorded.id_of(&span.id()?)
     }
 
+    /// The trace that all spans of this run belong to.
+    pub fn trace_id(&self) -> TraceId {
+        self.trace
+    }
+
+    /// Where spans go; `None`: nowhere.
+    pub fn destination(&self) -> Option<&Destination> {
+        self.destination.as_deref()
+    }
+
+    /// Takes spans that the daemon has made. Each becomes part of the trace once; they are exported if the
+    /// report says so.
+    pub fn import(&self, spans: Vec<Span>, report: DaemonReport) {
+        self.recorded.import(spans, report);
+    }
+
     /// The `tracestate` to pass on.
     pub fn tracestate(&self) -> Option<String> {
         self.tracestate.as_deref().map(str::to_owned)
@@ -152,6 +170,7 @@ impl Telemetry {
     pub fn shutdown(self, deadline: Duration) -> ExportReport {
         self.recorded.close();
         let (ended, open, dropped) = self.recorded.ids();
+        let (daemon, imported) = self.recorded.daemon();
         let text = |ids: Vec<SpanId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         let routes = self.export.map(|export| {
             let in_time = export.ended.recv_timeout(deadline).is_ok();
@@ -159,6 +178,7 @@ impl Telemetry {
             let delivered: std::collections::HashSet<_> = progress.delivered.iter().collect();
             let lost: Vec<_> = ended
                 .iter()
+                .chain(&imported)
                 .filter(|id| !delivered.contains(id) && !dropped.contains(id))
                 .copied()
                 .collect();
@@ -184,6 +204,7 @@ impl Telemetry {
             unfinished: text(open),
             dropped: text(dropped),
             routes: routes.into_iter().collect(),
+            daemon,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod collector;
+mod daemon;
 mod encode;
 mod exporter;
 mod handle;
@@ -15,6 +16,7 @@ mod recorded;
 pub mod recorder;
 mod settings;
 
+pub use daemon::{DaemonExport, DaemonSpans, Decision};
 pub use exporter::{ExportError, Exporter};
 pub use handle::{Handle, Telemetry, start};
 pub use parent::{ParentError, RemoteParent};

@@ -48,7 +48,7 @@ pub(super) fn run(
     progress: &Shared,
 ) {
     // At once: setting up takes some milliseconds, which pass while the build runs.
-    let mut exporter = connect(destination, resource);
+    let mut exporters = Exporters::new(destination, resource);
     let mut open = true;
     while open {
         let mut batch = Vec::new();
@@ -56,17 +56,70 @@ pub(super) fn run(
         if batch.is_empty() {
             continue;
         }
-        let result = match &mut exporter {
-            Ok(exporter) => send(exporter.as_mut(), &batch),
-            Err(error) => Err(error.clone()),
-        };
-        let mut progress = progress.lock();
-        match result {
-            Ok(()) => progress.delivered.extend(batch.iter().map(|span| span.id)),
-            Err(error) => {
-                debug!(%error, spans = batch.len(), "a batch was lost");
-                progress.error = Some(error.reason);
+        for part in by_resource(batch) {
+            let result = exporters.send(&part);
+            let mut progress = progress.lock();
+            match result {
+                Ok(()) => progress.delivered.extend(part.iter().map(|span| span.id)),
+                Err(error) => {
+                    debug!(%error, spans = part.len(), "a batch was lost");
+                    progress.error = Some(error.reason);
+                }
             }
+        }
+    }
+}
+
+/// The spans in parts that have one resource each, as the exporters want them.
+fn by_resource(batch: Vec<Span>) -> Vec<Vec<Span>> {
+    let mut parts: Vec<Vec<Span>> = Vec::new();
+    for span in batch {
+        let same = |part: &&mut Vec<Span>| {
+            part.first().is_some_and(|first| {
+                Arc::ptr_eq(&first.resource, &span.resource) || first.resource == span.resource
+            })
+        };
+        match parts.iter_mut().find(same) {
+            Some(part) => part.push(span),
+            None => parts.push(vec![span]),
+        }
+    }
+    parts
+}
+
+/// One exporter a resource: each has its resource for good.
+struct Exporters<'a> {
+    destination: &'a Destination,
+    made: Vec<(Resource, Result<Box<dyn Exporter>, ExportError>)>,
+}
+
+/// Exporters kept at once; a build's trace has two or three resources.
+const EXPORTERS: usize = 16;
+
+impl<'a> Exporters<'a> {
+    fn new(destination: &'a Destination, own: &Resource) -> Self {
+        let made = vec![(own.clone(), connect(destination, own))];
+        Self { destination, made }
+    }
+
+    /// Sends spans of one resource.
+    fn send(&mut self, part: &[Span]) -> Result<(), ExportError> {
+        let Some(first) = part.first() else {
+            return Ok(());
+        };
+        let resource = &*first.resource;
+        if !self.made.iter().any(|(known, _)| known == resource) {
+            if self.made.len() == EXPORTERS {
+                drop(self.made.remove(1));
+            }
+            let exporter = connect(self.destination, resource);
+            self.made.push((resource.clone(), exporter));
+        }
+        let made = self.made.iter_mut().find(|(known, _)| known == resource);
+        match made {
+            Some((_, Ok(exporter))) => send(exporter.as_mut(), part),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => Ok(()),
         }
     }
 }

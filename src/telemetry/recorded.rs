@@ -1,12 +1,14 @@
 //! What was recorded so far: the ids that the report is made of, and the queue to the exporter.
 
-use std::collections::HashMap;
-use std::sync::mpsc::SyncSender;
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tracing::span::Id;
 
 use crate::trace::model::{Span, SpanId};
+use crate::trace::report::DaemonReport;
 
 /// Spans of a run, as seen from the recording side. Shared by all threads.
 #[derive(Debug)]
@@ -24,7 +26,13 @@ struct State {
     ended: Vec<SpanId>,
     dropped: Vec<SpanId>,
     made: u64,
+    daemon: Option<DaemonReport>,
+    /// Spans of others that are to be exported.
+    imported: Vec<SpanId>,
 }
+
+/// How long spans of others wait for room in the queue.
+const ROOM: Duration = Duration::from_secs(1);
 
 impl Recorded {
     /// `seed` makes ids differ between runs.
@@ -77,6 +85,47 @@ impl Recorded {
         if refused {
             state.dropped.push(id);
         }
+    }
+
+    /// Takes spans of the daemon; those with ids that are known are left out.
+    pub(super) fn import(&self, mut spans: Vec<Span>, mut report: DaemonReport) {
+        let (queue, spans) = {
+            let mut state = self.state();
+            let mut known: HashSet<SpanId> = state.ended.iter().copied().collect();
+            known.extend(state.open.values());
+            spans.retain(|span| known.insert(span.id));
+            report.spans = spans.iter().map(|span| span.id.to_string()).collect();
+            if report.imported {
+                state.imported.extend(spans.iter().map(|span| span.id));
+            }
+            let queue = state.queue.clone().filter(|_| report.imported);
+            state.daemon = Some(report);
+            (queue, spans)
+        };
+        let Some(queue) = queue else { return };
+        let until = Instant::now() + ROOM;
+        for mut span in spans {
+            let id = span.id;
+            let refused = loop {
+                match queue.try_send(span) {
+                    Ok(()) => break false,
+                    Err(TrySendError::Full(back)) if Instant::now() < until => {
+                        std::thread::sleep(Duration::from_millis(5));
+                        span = back;
+                    }
+                    Err(_) => break true,
+                }
+            };
+            if refused {
+                self.state().dropped.push(id);
+            }
+        }
+    }
+
+    /// What became of the daemon's spans, and the ids of those that are to be exported.
+    pub(super) fn daemon(&self) -> (Option<DaemonReport>, Vec<SpanId>) {
+        let state = self.state();
+        (state.daemon.clone(), state.imported.clone())
     }
 
     /// No more spans are exported: the exporter's thread ends when it has sent what waits.

@@ -43,6 +43,22 @@ pub struct ExportReport {
     pub dropped: Vec<String>,
     /// The ways out, one entry each; none if nothing was to be exported.
     pub routes: Vec<RouteReport>,
+    /// What became of the daemon's own spans; absent if no build was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonReport>,
+}
+
+/// What became of the spans that the daemon made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonReport {
+    /// Their ids, 16 hex digits each.
+    pub spans: Vec<String>,
+    /// Did we send them where ours go? If not, they were left to the daemon.
+    pub imported: bool,
+    /// Why.
+    pub why: String,
+    /// Why they could not be read.
+    pub error: Option<String>,
 }
 
 /// One way out of the process.
@@ -72,6 +88,12 @@ pub enum Route {
 }
 
 impl ExportReport {
+    /// How many spans were to be exported: ours, and those of the daemon that we took over.
+    pub fn total(&self) -> usize {
+        let imported = self.daemon.as_ref().filter(|daemon| daemon.imported);
+        self.spans.len() + imported.map_or(0, |daemon| daemon.spans.len())
+    }
+
     /// Did every span leave by every way?
     pub fn clean(&self) -> bool {
         self.unfinished.is_empty()

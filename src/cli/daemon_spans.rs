@@ -1,0 +1,200 @@
+//! The daemon's own spans of a build: taken from its history right after the build, for the local trace,
+//! and for Jaeger if the daemon does not send them there itself.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use futures_util::stream::{self, StreamExt};
+use tokio::task::JoinHandle;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Instrument, debug, field::Empty, info_span};
+
+use super::traced::Traced;
+use crate::buildkit::{BlobError, BuildState, Client};
+use crate::engine::{self, Connection, EngineSettings};
+use crate::telemetry::{DaemonExport, DaemonSpans, Decision};
+use crate::trace::model::{Span, TraceId};
+use crate::trace::report::DaemonReport;
+use crate::trace::spanstub;
+
+/// How long it may take in all; the build is done, and people wait.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// The daemon's span of the solve ends a moment after its answer.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// A build that was stopped ends a moment after we stopped it.
+const STOPPING: Duration = Duration::from_secs(1);
+
+/// Builds whose records are read at once.
+const AT_ONCE: usize = 4;
+
+/// How the daemon writes a build's spans.
+const SPAN_STUBS: &str = "application/vnd.buildkit.otlp.json.v0";
+
+/// Values of `--daemon-spans`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum DaemonSpansArg {
+    /// Send the daemon's spans to Jaeger unless it does so itself
+    #[default]
+    Auto,
+    /// Send them
+    Import,
+    /// Leave them to the daemon
+    Skip,
+}
+
+impl From<DaemonSpansArg> for DaemonSpans {
+    fn from(arg: DaemonSpansArg) -> Self {
+        match arg {
+            DaemonSpansArg::Auto => Self::Auto,
+            DaemonSpansArg::Import => Self::Import,
+            DaemonSpansArg::Skip => Self::Skip,
+        }
+    }
+}
+
+/// Finds out about the daemon while it builds.
+pub(super) struct Daemon {
+    asked: DaemonSpans,
+    export: JoinHandle<Option<DaemonExport>>,
+}
+
+impl Daemon {
+    /// Begins to find out.
+    pub(super) fn watch(
+        asked: DaemonSpans,
+        connection: &Connection,
+        settings: Arc<EngineSettings>,
+        traced: &Traced,
+    ) -> Self {
+        let wanted = asked == DaemonSpans::Auto && traced.telemetry.destination().is_some();
+        let address = connection.choice.address.clone();
+        let export = async move {
+            if !wanted {
+                return None;
+            }
+            let variables = engine::environment(&address, settings).await?;
+            Some(DaemonExport::detect(&variables))
+        };
+        Self {
+            asked,
+            export: tokio::spawn(export.in_current_span()),
+        }
+    }
+
+    /// Takes the spans of all builds on this connection. What cannot be had is no failure of the build.
+    pub(super) async fn take(self, client: &Client, traced: &Traced) {
+        let builds = client.builds();
+        if builds.is_empty() {
+            self.export.abort();
+            return;
+        }
+        let span = info_span!(
+            "daemon spans",
+            dagger.daemon_spans = Empty,
+            dagger.import = Empty
+        );
+        let abort = self.export.abort_handle();
+        let work = async {
+            let read = read(client, &builds, traced.telemetry.trace_id());
+            let (spans, export) = tokio::join!(read, self.export);
+            (spans, export.ok().flatten())
+        };
+        let taken = tokio::time::timeout(DEADLINE, work)
+            .instrument(span.clone())
+            .await;
+        let (mut report, spans, export) = match taken {
+            Ok((Ok(spans), export)) => (DaemonReport::default(), spans, export),
+            Ok((Err(error), export)) => {
+                debug!(%error, "the daemon's spans could not be read");
+                let report = DaemonReport {
+                    error: Some(error),
+                    ..DaemonReport::default()
+                };
+                (report, Vec::new(), export)
+            }
+            Err(_) => {
+                abort.abort();
+                let report = DaemonReport {
+                    error: Some(format!("not read within {} s", DEADLINE.as_secs())),
+                    ..DaemonReport::default()
+                };
+                (report, Vec::new(), None)
+            }
+        };
+        let decision = Decision::new(
+            self.asked,
+            traced.telemetry.destination(),
+            export.as_ref(),
+            None,
+        );
+        span.record("dagger.daemon_spans", spans.len());
+        span.record("dagger.import", decision.import);
+        report.why = decision.why;
+        report.imported = decision.import;
+        traced.telemetry.import(spans, report);
+    }
+}
+
+/// Reads the spans of these builds, each once.
+async fn read(client: &Client, builds: &[String], trace: TraceId) -> Result<Vec<Span>, String> {
+    // No spans of ours: reading a trace must not make it longer.
+    let read = stream::iter(builds)
+        .map(|build| of_build(client, build).with_subscriber(NoSubscriber::new()))
+        .buffered(AT_ONCE);
+    let mut seen = HashSet::new();
+    let mut spans = Vec::new();
+    let mut problem = None;
+    tokio::pin!(read);
+    while let Some(blob) = read.next().await {
+        match blob {
+            Ok(blob) => {
+                let stubs = tokio::task::spawn_blocking(move || spanstub::read(&blob, trace));
+                let stubs = stubs.await.unwrap_or_default();
+                problem = problem.or(stubs.broken);
+                spans.extend(stubs.spans.into_iter().filter(|span| seen.insert(span.id)));
+            }
+            Err(error) => problem = Some(error),
+        }
+    }
+    match problem {
+        Some(problem) if spans.is_empty() => Err(problem),
+        _ => Ok(spans),
+    }
+}
+
+/// The text that holds a build's spans.
+async fn of_build(client: &Client, build: &str) -> Result<Vec<u8>, String> {
+    let record = async || {
+        client
+            .build_record(build)
+            .await
+            .map_err(|error| error.to_string())
+    };
+    let running = async {
+        loop {
+            match record().await? {
+                Some(found) if found.state != BuildState::Running => return Ok(()),
+                _ => tokio::time::sleep(SETTLE).await,
+            }
+        }
+    };
+    // One that never ended may have spans all the same.
+    if let Ok(Err(error)) = tokio::time::timeout(STOPPING, running).await {
+        return Err(error);
+    }
+    tokio::time::sleep(SETTLE).await;
+    let finalized = client.finalize_build(build).await;
+    finalized.map_err(|error| error.to_string())?;
+    let found = record().await?.and_then(|found| found.trace);
+    let blob = found.filter(|blob| blob.media_type == SPAN_STUBS);
+    let blob = blob.ok_or("the daemon has recorded none")?;
+    client
+        .read_blob(&blob)
+        .await
+        .map_err(|error: BlobError| error.to_string())
+}

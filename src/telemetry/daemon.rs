@@ -1,0 +1,173 @@
+//! The daemon's own spans: does the daemon send them to Jaeger itself, or shall we?
+//!
+//! Pure: what is known of the daemon comes in. A span must not stand in Jaeger twice, and none may be
+//! missing; so exactly one of the two sends them.
+
+use std::collections::BTreeMap;
+
+use super::settings::Destination;
+
+/// What `--daemon-spans` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DaemonSpans {
+    /// As far as can be known: import unless the daemon exports them itself.
+    #[default]
+    Auto,
+    /// We send them, under their own service.
+    Import,
+    /// They are left to the daemon.
+    Skip,
+}
+
+/// Where a daemon sends its spans, by its variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DaemonExport {
+    /// Nowhere.
+    Nowhere,
+    /// To what this says, e.g. `http://jaeger:14268/api/traces`.
+    To(String),
+}
+
+/// What becomes of the daemon's spans, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Do we send them?
+    pub import: bool,
+    /// In plain words.
+    pub why: String,
+}
+
+impl DaemonExport {
+    /// By the rules of BuildKit's `util/tracing/detect`: a named exporter, else OTLP before Jaeger.
+    pub fn detect(variables: &BTreeMap<String, String>) -> Self {
+        let get = |key: &str| {
+            let value = variables.get(key).map(|value| value.trim());
+            value.filter(|value| !value.is_empty()).map(str::to_owned)
+        };
+        let first = |keys: &[&str]| keys.iter().find_map(|key| get(key));
+        let otlp = first(&[
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ]);
+        let jaeger = first(&[
+            "JAEGER_TRACE",
+            "OTEL_EXPORTER_JAEGER_ENDPOINT",
+            "OTEL_EXPORTER_JAEGER_HOST",
+            "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+        ]);
+        let off = get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        match get("OTEL_TRACES_EXPORTER").as_deref() {
+            _ if off => Self::Nowhere,
+            Some("none") => Self::Nowhere,
+            Some("otlp") => Self::To(otlp.unwrap_or_else(|| "localhost:4317".to_owned())),
+            Some("jaeger") => Self::To(jaeger.unwrap_or_else(|| "localhost:6831".to_owned())),
+            Some(other) => Self::To(other.to_owned()),
+            None => otlp.or(jaeger).map_or(Self::Nowhere, Self::To),
+        }
+    }
+}
+
+impl Decision {
+    /// Decides. `known` is what the daemon's variables say; `seen`, whether spans of this engine came into
+    /// Jaeger by themselves before.
+    pub fn new(
+        asked: DaemonSpans,
+        destination: Option<&Destination>,
+        known: Option<&DaemonExport>,
+        seen: Option<bool>,
+    ) -> Self {
+        let (import, why) = match (asked, destination, known, seen) {
+            (_, None, ..) => (false, "nothing is exported".to_owned()),
+            (DaemonSpans::Import, ..) => (true, "--daemon-spans import".to_owned()),
+            (DaemonSpans::Skip, ..) => (false, "--daemon-spans skip".to_owned()),
+            (_, _, Some(DaemonExport::Nowhere), _) => {
+                (true, "the daemon exports its spans nowhere".to_owned())
+            }
+            // What was seen in Jaeger says more than an address, which may lead to the same Jaeger by
+            // another way.
+            (.., Some(true)) => (
+                false,
+                "the daemon's spans came by themselves before".to_owned(),
+            ),
+            (.., Some(false)) => (
+                true,
+                "the daemon's spans did not come by themselves before".to_owned(),
+            ),
+            (_, _, Some(DaemonExport::To(to)), None) => {
+                (false, format!("the daemon exports them to {}", shown(to)))
+            }
+            (_, _, None, None) => (
+                false,
+                "it is not known whether the daemon exports them; --daemon-spans import sends them"
+                    .to_owned(),
+            ),
+        };
+        Self { import, why }
+    }
+}
+
+/// An address without the credentials in it.
+fn shown(address: &str) -> String {
+    match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        _ => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detect(pairs: &[(&str, &str)]) -> DaemonExport {
+        let pairs = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        DaemonExport::detect(&pairs.collect())
+    }
+
+    fn to(text: &str) -> DaemonExport {
+        DaemonExport::To(text.to_owned())
+    }
+
+    #[test]
+    fn a_daemons_variables_are_read_as_it_reads_them() {
+        let agent = ("JAEGER_TRACE", "jaeger:6831");
+        let endpoint = ("OTEL_EXPORTER_JAEGER_ENDPOINT", "http://j/api/traces");
+        let otlp = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://o:4317");
+        assert_eq!(detect(&[]), DaemonExport::Nowhere);
+        assert_eq!(detect(&[("JAEGER_TRACE", " ")]), DaemonExport::Nowhere);
+        assert_eq!(detect(&[agent, endpoint]), to("jaeger:6831"));
+        assert_eq!(detect(&[agent, otlp]), to("http://o:4317"));
+        assert_eq!(
+            detect(&[agent, otlp, ("OTEL_TRACES_EXPORTER", "jaeger")]),
+            to("jaeger:6831")
+        );
+        assert_eq!(
+            detect(&[agent, ("OTEL_TRACES_EXPORTER", "none")]),
+            DaemonExport::Nowhere
+        );
+    }
+
+    #[test]
+    fn exactly_one_side_sends_them() {
+        let here = Destination::Agent {
+            host: "j".into(),
+            port: 1,
+        };
+        let (nowhere, jaeger) = (DaemonExport::Nowhere, to("http://me:secret@j/x"));
+        let import = |asked, known: Option<&DaemonExport>, seen| {
+            Decision::new(asked, Some(&here), known, seen).import
+        };
+        assert!(import(DaemonSpans::Import, Some(&jaeger), Some(true)));
+        assert!(!import(DaemonSpans::Skip, Some(&nowhere), Some(false)));
+        assert!(import(DaemonSpans::Auto, Some(&nowhere), Some(true)));
+        assert!(!import(DaemonSpans::Auto, Some(&jaeger), None));
+        assert!(import(DaemonSpans::Auto, Some(&jaeger), Some(false)));
+        assert!(!import(DaemonSpans::Auto, None, Some(true)));
+        assert!(!import(DaemonSpans::Auto, None, None));
+        assert!(!Decision::new(DaemonSpans::Import, None, None, None).import);
+        let why = Decision::new(DaemonSpans::Auto, Some(&here), Some(&jaeger), None).why;
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
