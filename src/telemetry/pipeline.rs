@@ -87,10 +87,13 @@ fn by_resource(batch: Vec<Span>) -> Vec<Vec<Span>> {
     parts
 }
 
+/// An exporter, or why there is none.
+type Made = Result<Box<dyn Exporter>, ExportError>;
+
 /// One exporter a resource: each has its resource for good.
 struct Exporters<'a> {
     destination: &'a Destination,
-    made: Vec<(Resource, Result<Box<dyn Exporter>, ExportError>)>,
+    made: Vec<(Resource, Made)>,
 }
 
 /// Exporters kept at once; a build's trace has two or three resources.
