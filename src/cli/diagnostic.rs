@@ -83,7 +83,7 @@ impl Failure {
         match self {
             Self::Usage { help, .. } => Some(help.clone()),
             Self::Settings(error) => Some(error.help()),
-            Self::Plan(error) => Some(error.help()),
+            Self::Plan(error) => Some(error.help()).filter(|help| !help.is_empty()),
             Self::Engine(error) => Some(error.help()),
             Self::Verify(error) => Some(error.help()),
             Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => Some(

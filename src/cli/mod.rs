@@ -16,6 +16,7 @@ mod export_flag;
 mod history;
 mod interrupt;
 mod logging;
+mod plan;
 mod redact;
 mod trace_line;
 pub mod trace_verify;
@@ -47,6 +48,9 @@ struct Cli {
 enum Command {
     /// Build a Dockerfile on a BuildKit daemon, and trace it
     Up(up::UpArgs),
+    /// Look at a plan without running it
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
     /// Manage the engine that dagger keeps, and an engine's cache
     #[command(subcommand)]
     Engine(engine::EngineCommand),
@@ -87,7 +91,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Engine(command) => command.connection().verbose,
         Command::Doctor(args) => args.connection.verbose,
         Command::History(command) => command.connection().verbose,
-        Command::Trace(_) => 0,
+        Command::Plan(_) | Command::Trace(_) => 0,
     };
     let start = Start {
         env,
@@ -96,6 +100,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
     };
     let result = match &cli.command {
         Command::Up(args) => up::run(args, start),
+        Command::Plan(command) => plan::run(command, env),
         Command::Engine(command) => engine::run(command, start),
         Command::Doctor(args) => doctor::run(args, start),
         Command::History(command) => history::run(command, start),

@@ -30,6 +30,41 @@ pub enum PlanError {
         /// A file that may have been meant.
         near: Option<String>,
     },
+    /// There is no plan at the place that was named.
+    #[error("no plan file at `{}`", path.display())]
+    NoPlan {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There are two plans.
+    #[error("there are two plans: `{}` and `{}`", one.display(), other.display())]
+    TwoPlans {
+        /// The one.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// The plan cannot be read.
+    #[error("cannot read the plan `{}`", path.display())]
+    Read {
+        /// What was read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in a plan file is wrong.
+    #[error("{0}")]
+    File(Box<super::file::Fault>),
+    /// The plan has no such action.
+    #[error("the plan `{}` has no action `{name}`", file.display())]
+    NoAction {
+        /// What was asked for.
+        name: String,
+        /// The plan.
+        file: PathBuf,
+        /// An action that may have been meant.
+        near: Option<String>,
+    },
     /// The Dockerfile's name cannot be sent.
     #[error("the Dockerfile's name `{}` is not UTF-8", path.display())]
     Name {
@@ -58,6 +93,17 @@ impl PlanError {
                 "create one, or name it with `--file PATH`".into()
             }
             Self::Name { .. } => "rename it".into(),
+            Self::NoPlan { .. } => format!(
+                "name another with `--plan FILE`, or create one of {}",
+                super::file::NAMES.join(", ")
+            ),
+            Self::TwoPlans { .. } => "say which with `--plan FILE`".into(),
+            Self::Read { .. } => "make it a text file that this user can read".into(),
+            Self::File(fault) => fault.help.clone(),
+            Self::NoAction {
+                near: Some(near), ..
+            } => format!("did you mean `{near}`?"),
+            Self::NoAction { near: None, .. } => "`dagger plan graph` lists the actions".into(),
         }
     }
 }

@@ -1,0 +1,27 @@
+//! A plan file: from its text to actions that refer to each other.
+//!
+//! Lives here: the formats, the schema, values set from outside, the checks and the graph. Every fault
+//! has its place in the file. Elsewhere: running the actions (`solve`). Start at [`PlanFile::load`].
+
+mod check;
+mod decode;
+mod fault;
+mod graph;
+mod load;
+mod node;
+mod schema;
+mod similar;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::{Kind, Planned, SecretFrom};
+pub use fault::Fault;
+pub use graph::GraphFormat;
+pub use load::{Given, NAMES, PlanFile};
+pub use node::Position;
+pub use schema::{
+    Action, At, Build, CopyStep, Diff, FileStep, Git, Http, Local, Mount, NetworkMode, Output,
+    RmStep, SharingMode, Step, SymlinkStep, Words, json_schema,
+};
