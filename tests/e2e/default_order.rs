@@ -203,3 +203,98 @@ fn without_docker_a_daemon_of_this_machine_is_kept_running() {
         .json();
     assert_eq!(status[1]["state"], "absent", "{status}");
 }
+
+/// A machine of a user without root, as far as files go: where things lie, and how to run them.
+struct Rootless {
+    dir: tempfile::TempDir,
+}
+
+impl Rootless {
+    /// Copies what has to be found: the bed lies where this user may not look.
+    fn new() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("dagger-it-rootless-")
+            .tempdir();
+        let dir = dir.expect("a directory");
+        let bin = dir.path().join("bin");
+        std::fs::create_dir(&bin).expect("bin");
+        let made = std::path::PathBuf::from(bed().fact("/bin"));
+        for from in [
+            env!("CARGO_BIN_EXE_dagger").into(),
+            made.join("buildkitd"),
+            made.join("runc"),
+        ] {
+            let name = from.file_name().expect("a name");
+            std::fs::copy(&from, bin.join(name)).expect("a copy");
+        }
+        let context = dir.path().join("context");
+        std::fs::create_dir(&context).expect("a context");
+        std::fs::copy(bed().rootfs(), context.join("rootfs.tar")).expect("a copy");
+        let dockerfile = "FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN id -u\n";
+        std::fs::write(context.join("Dockerfile"), dockerfile).expect("a Dockerfile");
+        std::fs::create_dir(dir.path().join("home")).expect("a home");
+        std::fs::write(dir.path().join("subid"), "nobody:100000:65536\n").expect("subid");
+        Self { dir }
+    }
+
+    /// Runs a line of shell as that user.
+    fn run(&self, line: &str) -> String {
+        let dir = self.dir.path().display();
+        // Its subordinate ids, which a machine gives to each user it adds, are this test's alone.
+        let script = format!(
+            "set -e; mount --make-rprivate /
+             for file in uid gid; do mount --bind {dir}/subid /etc/sub$file; done
+             chmod -R a+rX {dir}; chown nobody {dir}/home; cd {dir}/context
+             exec setpriv --reuid=nobody --regid=nogroup --clear-groups env -i USER=nobody HOME={dir}/home \
+                 PATH={dir}/bin:/usr/bin:/bin DOCKER_HOST=unix:///nowhere sh -ec '{line}'"
+        );
+        let output = std::process::Command::new("unshare")
+            .args(["-m", "bash", "-c", &script])
+            .output()
+            .expect("unshare");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        told
+    }
+}
+
+impl Drop for Rootless {
+    fn drop(&mut self) {
+        let pid = self
+            .dir
+            .path()
+            .join("home/.local/state/dagger/buildkitd/pid");
+        // It is there only if the test has failed before it stopped the daemon.
+        if let Ok(pid) = std::fs::read_to_string(pid) {
+            let _ = std::process::Command::new("kill").arg(pid.trim()).status();
+        }
+    }
+}
+
+#[test]
+fn without_root_the_daemon_runs_under_rootlesskit() {
+    let machine = Rootless::new();
+    let first = machine.run("dagger up -v --log-format plain");
+    assert!(
+        first.contains("in the background")
+            && first.contains("RUN id -u")
+            && first.contains(" 0\n"),
+        "{first}"
+    );
+    let second = machine.run("dagger up -v --log-format plain");
+    assert!(
+        second.contains("CACHED") && !second.contains("in the background"),
+        "{second}"
+    );
+    let status = machine.run("dagger engine status; ps -o user= -C buildkitd");
+    assert!(
+        status.contains("running") && status.contains("nobody"),
+        "{status}"
+    );
+    let stopped = machine.run("dagger engine stop; dagger engine status");
+    assert!(
+        stopped.contains("is stopped") && stopped.contains("can be started"),
+        "{stopped}"
+    );
+}

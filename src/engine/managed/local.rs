@@ -3,9 +3,9 @@
 //! Root runs it as it is; another user under rootlesskit, without which it cannot work. Its state is
 //! in `$XDG_STATE_HOME/dagger/buildkitd`, its socket beside it if the path is short enough.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -162,6 +162,12 @@ fn start(program: &[PathBuf], places: &Places, settings: &EngineSettings) -> io:
         .process_group(0);
     if !geteuid().is_root() {
         command.arg("--rootless");
+        if settings.runtime_dir.is_none() {
+            // Without it runc would keep its state in /run, which is root's.
+            let run = places.dir.join("run");
+            DirBuilder::new().recursive(true).mode(0o700).create(&run)?;
+            command.env("XDG_RUNTIME_DIR", run);
+        }
     }
     if let Some(path) = &settings.path {
         // runc is often where a user's PATH does not look.
