@@ -20,6 +20,7 @@ mod history;
 mod jaeger_query;
 mod lost_engine;
 mod outputs;
+mod page;
 mod seed;
 mod traced_build;
 mod verify_faults;

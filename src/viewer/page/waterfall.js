@@ -210,7 +210,7 @@ export class Waterfall {
       this.lines = trace.output(row);
     }
     const line = this.lines[number] ?? { at: 0, text: "" };
-    return h("div", { class: `row line${trace.state(row) === "failed" ? " bad" : ""}`, role: "row", "data-row": row, "aria-level": trace.spans.depth[row] + 2, "aria-rowindex": at + 1 },
+    return h("div", { class: `row line${trace.state(row) === "failed" ? " of-failed" : ""}`, role: "row", "data-row": row, "aria-level": trace.spans.depth[row] + 2, "aria-rowindex": at + 1 },
       h("div", { class: "cell text", role: "gridcell", style: { "--depth": Math.min(trace.spans.depth[row], 40) } },
         h("span", { class: "at" }, duration(Math.max(0, line.at - trace.start(row)))), h("code", null, withoutColours(line.text))));
   }
