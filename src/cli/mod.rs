@@ -18,6 +18,7 @@ mod interrupt;
 mod logging;
 mod plan;
 mod redact;
+mod retain;
 mod trace_line;
 pub mod trace_verify;
 mod traced;

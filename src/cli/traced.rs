@@ -13,11 +13,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::diagnostic::Failure;
 use super::env::Env;
 use super::logging::Level;
-use super::{interrupt, redact, trace_line};
+use super::{interrupt, redact, retain, trace_line};
 use crate::buildkit::Propagate;
-use crate::telemetry::{self, Handle, RemoteParent, Settings};
+use crate::telemetry::{self, Handle, LocalRun, RemoteParent, Settings};
+use crate::trace::model::TraceId;
 use crate::trace::report::RunRecord;
-use crate::trace::runs::Runs;
+use crate::trace::store::NewRun;
 
 /// How long a dead, slow or wrong collector may delay the exit.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
@@ -81,7 +82,10 @@ impl Start<'_> {
             None => (None, None),
         };
         let remote_parent = parent.as_ref().map(|parent| parent.span.to_string());
-        let (layer, telemetry) = telemetry::start(&settings, parent);
+        let started = SystemTime::now();
+        let args = redact::command_line(self.args.iter().skip(1).map(String::as_str));
+        let local = self.local(command, &settings, &args, started);
+        let (layer, telemetry) = telemetry::start(&settings, parent, local);
         let level = self.log_level;
         let log = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
@@ -92,7 +96,6 @@ impl Start<'_> {
             warn!(%error, "TRACEPARENT is ignored");
         }
 
-        let started = SystemTime::now();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKER_THREADS)
             .enable_all()
@@ -110,7 +113,7 @@ impl Start<'_> {
                 otel.name = format!("dagger {command}"),
                 dagger.version = env!("CARGO_PKG_VERSION"),
                 dagger.command = command,
-                dagger.args = redact::command_line(self.args.iter().skip(1).map(String::as_str)),
+                dagger.args = args,
                 dagger.exit_code = Empty,
                 dagger.cancelled = Empty,
                 otel.status = Empty,
@@ -121,7 +124,7 @@ impl Start<'_> {
             Ok::<_, Failure>((end(&root, &result, env), id))
         })?;
         let trace = telemetry.trace_id();
-        let export = telemetry.shutdown(EXPORT_DEADLINE);
+        let (export, kept) = telemetry.shutdown(EXPORT_DEADLINE);
         let record = RunRecord {
             schema: 1,
             trace: trace.to_string(),
@@ -135,21 +138,36 @@ impl Start<'_> {
             query_url: env.get("JAEGER_QUERY_URL"),
             export,
         };
-        self.keep(&record);
+        retain::keep(kept, &record, env);
         trace_line::print(&mut std::io::stderr(), &record, quiet, json, env.colour())?;
         runtime.shutdown_background();
         Ok(code)
     }
 
-    /// Keeps the record for `verify`; without one the build is still what it is.
-    fn keep(&self, record: &RunRecord) {
-        let Some(state) = self.env.state_dir() else {
-            warn!("HOME is not set: the run is not recorded");
-            return;
-        };
-        if let Err(error) = Runs::new(&state).save(record) {
-            warn!(%error, "the run is not recorded");
-        }
+    /// The run as the local store takes it down; `None` if there is no place for it.
+    fn local(
+        &self,
+        command: &str,
+        settings: &Settings,
+        args: &str,
+        started: SystemTime,
+    ) -> Option<LocalRun> {
+        Some(LocalRun {
+            state_dir: self.env.state_dir()?,
+            run: NewRun {
+                // Set when recording starts.
+                trace: TraceId(0),
+                root: None,
+                remote_parent: None,
+                service: settings.service().to_owned(),
+                command: command.to_owned(),
+                args: args.to_owned(),
+                directory: self.env.cwd.clone(),
+                started_ns: millis(started).saturating_mul(1_000_000),
+                pid: std::process::id(),
+                plan_digest: None,
+            },
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::local::{Kept, Local, LocalRun};
 use super::parent::{RemoteParent, traceparent};
 use super::pipeline::{self, Shared};
 use super::recorded::Recorded;
@@ -26,6 +27,7 @@ pub struct Telemetry {
     handle: Handle,
     recorded: Arc<Recorded>,
     export: Option<Export>,
+    local: Option<Local>,
 }
 
 /// Gives the trace context of spans. Clones are cheap.
@@ -44,10 +46,14 @@ struct Export {
     ended: Receiver<()>,
 }
 
-/// Starts to record. The layer is to be added to the subscriber; the rest stays with the caller.
+/// How long the local store may delay the exit.
+const LOCAL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Starts to record; into the local store too, if `local` says where. The layer is to be added to the subscriber; the rest stays with the caller.
 pub fn start<S>(
     settings: &Settings,
     parent: Option<RemoteParent>,
+    local: Option<LocalRun>,
 ) -> (impl Layer<S> + use<S>, Telemetry)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -82,7 +88,14 @@ where
             )
         }
     };
-    let recorded = Arc::new(Recorded::new(queue, random()));
+    let (keep, local) = local
+        .map(|mut local| {
+            local.run.trace = trace;
+            local.run.remote_parent = remote;
+            Local::start(local)
+        })
+        .unzip();
+    let recorded = Arc::new(Recorded::new(queue, keep, random()));
     let layer = Recorder {
         trace,
         remote,
@@ -102,6 +115,7 @@ where
             handle,
             recorded,
             export,
+            local,
         },
     )
 }
@@ -166,8 +180,9 @@ impl Telemetry {
         self.handle.trace
     }
 
-    /// Sends what is left and says what became of every span. Takes `deadline` at most.
-    pub fn shutdown(self, deadline: Duration) -> ExportReport {
+    /// Sends what is left and says what became of every span. Takes `deadline` at most, and some seconds
+    /// more if the local store hangs.
+    pub fn shutdown(self, deadline: Duration) -> (ExportReport, Option<Kept>) {
         self.recorded.close();
         let (ended, open, dropped) = self.recorded.ids();
         let (daemon, imported) = self.recorded.daemon();
@@ -199,12 +214,18 @@ impl Telemetry {
                 lost: text(lost),
             }
         });
-        ExportReport {
+        let kept = self.local.map(|local| {
+            let mut kept = local.end(LOCAL_DEADLINE).unwrap_or_default();
+            kept.lost += self.recorded.unkept();
+            kept
+        });
+        let report = ExportReport {
             spans: text(ended),
             unfinished: text(open),
             dropped: text(dropped),
             routes: routes.into_iter().collect(),
             daemon,
-        }
+        };
+        (report, kept)
     }
 }

@@ -1,7 +1,7 @@
 //! Spans out: from `tracing` to Jaeger.
 //!
 //! Lives here: the settings, the layer that records spans, the thread that exports them, Jaeger's
-//! collector and agent. Elsewhere: reading spans back (`trace`, `verify`). Other rooms know only
+//! collector and agent, and the local store. Elsewhere: reading spans back (`trace`, `verify`). Other rooms know only
 //! `tracing`; the fields that the recorder understands are in [`recorder`]. Start at [`start`].
 
 mod agent;
@@ -10,6 +10,7 @@ mod daemon;
 mod encode;
 mod exporter;
 mod handle;
+mod local;
 mod parent;
 mod pipeline;
 mod recorded;
@@ -19,5 +20,6 @@ mod settings;
 pub use daemon::{DaemonExport, DaemonSpans, Decision};
 pub use exporter::{ExportError, Exporter};
 pub use handle::{Handle, Telemetry, start};
+pub use local::{Kept, LocalRun};
 pub use parent::{ParentError, RemoteParent};
 pub use settings::{Destination, Settings, SettingsError};

@@ -21,6 +21,10 @@ pub(super) struct Recorded {
 struct State {
     /// Absent: nothing is to be exported, or no more.
     queue: Option<SyncSender<Span>>,
+    /// To the local store, if there is one.
+    local: Option<SyncSender<Span>>,
+    /// Spans that found the way to the local store full.
+    unkept: u64,
     /// Open spans, by their id in `tracing`.
     open: HashMap<u64, SpanId>,
     ended: Vec<SpanId>,
@@ -36,10 +40,15 @@ const ROOM: Duration = Duration::from_secs(1);
 
 impl Recorded {
     /// `seed` makes ids differ between runs.
-    pub(super) fn new(queue: Option<SyncSender<Span>>, seed: u64) -> Self {
+    pub(super) fn new(
+        queue: Option<SyncSender<Span>>,
+        local: Option<SyncSender<Span>>,
+        seed: u64,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 queue,
+                local,
                 ..State::default()
             }),
             seed,
@@ -78,6 +87,7 @@ impl Recorded {
         state.open.remove(&tracing.into_u64());
         let id = span.id;
         state.ended.push(id);
+        state.keep(&span);
         let refused = state
             .queue
             .as_ref()
@@ -94,6 +104,9 @@ impl Recorded {
             let mut known: HashSet<SpanId> = state.ended.iter().copied().collect();
             known.extend(state.open.values());
             spans.retain(|span| known.insert(span.id));
+            for span in &spans {
+                state.keep(span);
+            }
             report.spans = spans.iter().map(|span| span.id.to_string()).collect();
             if report.imported {
                 state.imported.extend(spans.iter().map(|span| span.id));
@@ -130,7 +143,13 @@ impl Recorded {
 
     /// No more spans are exported: the exporter's thread ends when it has sent what waits.
     pub(super) fn close(&self) {
-        self.state().queue = None;
+        let mut state = self.state();
+        (state.queue, state.local) = (None, None);
+    }
+
+    /// How many spans found the way to the local store full.
+    pub(super) fn unkept(&self) -> u64 {
+        self.state().unkept
     }
 
     /// The id of a span that is open.
@@ -149,13 +168,24 @@ impl Recorded {
     }
 }
 
+impl State {
+    /// Hands a span to the local store.
+    fn keep(&mut self, span: &Span) {
+        let full = self
+            .local
+            .as_ref()
+            .is_some_and(|local| local.try_send(span.clone()).is_err());
+        self.unkept += u64::from(full);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ids_are_unique_and_never_zero() {
-        let recorded = Recorded::new(None, 0);
+        let recorded = Recorded::new(None, None, 0);
         let ids: std::collections::HashSet<_> = (0..10_000).map(|_| recorded.next_id().0).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(!ids.contains(&0));

@@ -1,12 +1,10 @@
-//! Why a trace or a run record could not be read.
+//! Why a trace could not be read.
 
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a trace or a run record could not be read.
+/// Why a trace could not be read.
 #[derive(Debug, Error)]
 pub enum TraceError {
     /// The address of the query API cannot be read.
@@ -93,16 +91,6 @@ pub enum TraceError {
         /// The limit.
         limit_bytes: usize,
     },
-    /// The run records cannot be read or written.
-    #[error("cannot {doing} `{}`", path.display())]
-    Runs {
-        /// What was tried, e.g. `write the run record`.
-        doing: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
 }
 
 /// Is it worth asking again?
@@ -122,8 +110,7 @@ impl TraceError {
             | Self::Client { .. }
             | Self::Refused { .. }
             | Self::NotJaeger { .. }
-            | Self::TooLarge { .. }
-            | Self::Runs { .. } => Retry::Never,
+            | Self::TooLarge { .. } => Retry::Never,
             // A proxy says 404 until the service behind it is up.
             Self::Unreachable { .. }
             | Self::Timeout { .. }
@@ -162,9 +149,6 @@ impl TraceError {
             Self::TooLarge { .. } => {
                 "a trace of this size cannot be verified; see what makes so many spans".into()
             }
-            Self::Runs { .. } => "see the directory's owner and permissions; XDG_STATE_HOME moves \
-                                  the state directory"
-                .into(),
         }
     }
 

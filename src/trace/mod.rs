@@ -8,6 +8,5 @@ pub mod jaeger;
 pub mod model;
 pub mod otlp;
 pub mod report;
-pub mod runs;
 pub mod spanstub;
 pub mod store;

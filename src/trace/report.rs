@@ -1,11 +1,11 @@
 //! What a run exported: the ids and counts that `verify` holds against what it reads back.
 //!
 //! Lives here: the record's shape. Elsewhere: filling it (`telemetry`), keeping it on disk
-//! (`trace::runs`), judging it (`verify`).
+//! (`trace::store`), judging it (`verify`).
 
 use serde::{Deserialize, Serialize};
 
-/// How a run ended, and what became of its spans. One file a run, JSON, in the state directory.
+/// How a run ended, and what became of its spans. One a run, JSON, in the local store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of this shape; 1.

@@ -8,7 +8,7 @@ use crate::trace::error::TraceError;
 use crate::trace::jaeger::{DEFAULT_QUERY_URL, QueryUrl, split_trace_url};
 use crate::trace::model::{SpanId, TraceId};
 use crate::trace::report::RunRecord;
-use crate::trace::runs::{Lookup, Runs};
+use crate::trace::store::{Run, RunFilter, Store, StoreError};
 use crate::verify::Target;
 
 /// The trace that is meant.
@@ -44,10 +44,15 @@ pub(super) async fn choose(
     let id = given.as_ref().map(|(_, id)| *id);
 
     let (record, mut warnings) = match id {
-        Some(id) => find(context, move |runs| runs.of_trace(id)).await?,
+        Some(id) => find(context, move |store| store.runs_of_trace(id)).await?,
         None => {
             let directory = context.directory.clone();
-            find(context, move |runs| runs.last_of(&directory)).await?
+            let filter = RunFilter {
+                directory: Some(directory),
+                limit: Some(LOOKED_AT),
+                ..RunFilter::default()
+            };
+            find(context, move |store| store.runs(&filter)).await?
         }
     };
     let (mut target, why) = match (&record, id, parent) {
@@ -112,29 +117,35 @@ fn given(text: &str) -> Result<(Option<QueryUrl>, TraceId), VerifyError> {
     })
 }
 
-/// Looks a run up. Of several in one trace, the last of this directory is taken, else the last.
+/// Runs of a directory that are looked at for the last one that ended.
+const LOOKED_AT: usize = 20;
+
+/// Looks a run up. Of several, the last of this directory that has ended is taken, else the last.
 async fn find(
     context: &VerifyContext<'_>,
-    look: impl FnOnce(&Runs) -> Result<Lookup, TraceError> + Send + 'static,
+    look: impl FnOnce(&Store) -> Result<Vec<Run>, StoreError> + Send + 'static,
 ) -> Result<(Option<RunRecord>, Vec<String>), VerifyError> {
     let Some(state_dir) = context.state_dir.clone() else {
         return Ok((None, vec!["HOME is not set: no run record is read".into()]));
     };
-    let lookup = tokio::task::spawn_blocking(move || look(&Runs::new(&state_dir)))
-        .await
-        .map_err(std::io::Error::other)??;
-    let unreadable = lookup.unreadable.iter().map(|file| {
-        let path = file.path.display();
-        format!("the run record `{path}` is passed over: {}", file.problem)
-    });
-    let warnings = unreadable.collect();
-    let mut runs = lookup.runs;
-    let here = runs
+    let found = tokio::task::spawn_blocking(move || match Store::open_existing(&state_dir)? {
+        Some(store) => look(&store),
+        None => Ok(Vec::new()),
+    })
+    .await
+    .map_err(std::io::Error::other)?;
+    let runs = match found {
+        Ok(runs) => runs,
+        // A trace that is named can be verified without its record.
+        Err(error) => return Ok((None, vec![format!("{error}; {}", error.help())])),
+    };
+    let mut records: Vec<_> = runs.into_iter().filter_map(|run| run.record).collect();
+    let here = records
         .iter()
         .position(|run| Path::new(&run.directory) == context.directory);
     let at = here.unwrap_or_default();
-    let run = (at < runs.len()).then(|| runs.swap_remove(at));
-    Ok((run, warnings))
+    let record = (at < records.len()).then(|| records.swap_remove(at));
+    Ok((record, Vec::new()))
 }
 
 fn of_run(record: &RunRecord) -> Result<Target, VerifyError> {

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::*;
 use crate::trace::model::{Kind, Span, SpanId, Status, Value};
 use crate::trace::report::RunRecord;
-use crate::trace::runs::Runs;
+use crate::trace::store::{NewRun, Store};
 use crate::verify::testing::{Whole, build_of_a_job, failed_build, good_build};
 
 #[derive(Parser)]
@@ -46,7 +46,22 @@ fn verify(args: &[&str]) -> Verify {
 
 impl Verify {
     fn recorded(self, record: &RunRecord) -> Self {
-        Runs::new(self.home.path()).save(record).unwrap();
+        let store = Store::open(self.home.path()).unwrap();
+        let run = store
+            .begin(&NewRun {
+                trace: record.trace.parse().unwrap(),
+                root: record.root.parse().ok(),
+                remote_parent: None,
+                service: record.service.clone(),
+                command: record.command.clone(),
+                args: String::new(),
+                directory: record.directory.clone().into(),
+                started_ns: record.started_ms * 1_000_000,
+                pid: 0,
+                plan_digest: None,
+            })
+            .unwrap();
+        store.finish(run, record, 1).unwrap();
         self
     }
 
@@ -415,18 +430,13 @@ async fn unreachable_and_refusing_jaeger_are_exit_4() {
 }
 
 #[tokio::test]
-async fn corrupt_record_is_named_and_passed_over() {
+async fn damaged_store_is_named_and_a_trace_is_verified_without_it() {
     let whole = good_build();
     let jaeger = jaeger(&whole).await;
-    let verify = verify(&[]).recorded(&whole.record).at(&jaeger);
-    let mut newer = whole.record.clone();
-    newer.started_ms += 1;
-    let path = Runs::new(verify.home.path()).save(&newer).unwrap();
-    std::fs::write(&path, "{").unwrap();
+    let id = whole.record.trace.clone();
+    let verify = verify(&[&id]).at(&jaeger);
+    std::fs::write(verify.home.path().join("traces.db"), vec![7; 8192]).unwrap();
     let done = verify.run().await.ends(ExitStatus::Passed);
-    let warning = format!(
-        "warning: the run record `{}` is passed over",
-        path.display()
-    );
-    assert!(done.stderr.starts_with(&warning), "{}", done.stderr);
+    let warning = "warning: cannot open the trace store";
+    assert!(done.stderr.starts_with(warning), "{}", done.stderr);
 }
