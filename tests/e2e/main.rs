@@ -18,6 +18,7 @@ mod engine_errors;
 mod engines;
 mod history;
 mod jaeger_query;
+mod local_trace;
 mod lost_engine;
 mod outputs;
 mod page;
