@@ -76,13 +76,15 @@ fn write(local: &LocalRun, queue: &Receiver<Span>) -> Kept {
     loop {
         let open = fill(queue, &mut batch);
         if !batch.is_empty() {
-            let written = match &kept.run {
-                Some((store, run)) => store.append(*run, &batch).map(drop),
-                None => Ok(kept.lost += batch.len() as u64),
-            };
-            if let Err(error) = written {
-                debug!(%error, spans = batch.len(), "spans are not in the local trace");
+            let written = kept
+                .run
+                .as_ref()
+                .map(|(store, run)| store.append(*run, &batch));
+            if !matches!(written, Some(Ok(_))) {
                 kept.lost += batch.len() as u64;
+            }
+            if let Some(Err(error)) = written {
+                debug!(%error, spans = batch.len(), "spans are not in the local trace");
                 kept.error.get_or_insert(error);
             }
             batch.clear();
