@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::engines::docker;
+use crate::engines::{docker, trace_of};
 use crate::support::{Context, Dagger, Finished, bed, engines};
 
 /// These tests share one container's name: one at a time.
@@ -143,6 +143,18 @@ fn without_the_image_dockers_own_buildkit_is_used() {
         .expect(0);
     assert!(run.stderr.contains("docker://: is used"), "{}", run.stderr);
     run.verify(&[]).expect(0);
+    // Each step of the order is an event of the connect span too.
+    let trace = trace_of(&run);
+    let spans = trace["data"][0]["spans"].as_array().expect("spans");
+    let connect = spans.iter().find(|span| span["operationName"] == "connect");
+    let events = connect.expect("it")["logs"].to_string();
+    for candidate in [
+        "unix:///run/buildkit/buildkitd.sock",
+        "docker-container://dagger-buildkitd",
+        "docker://",
+    ] {
+        assert!(events.contains(&format!("\"{candidate}\"")), "{events}");
+    }
 }
 
 #[test]

@@ -29,16 +29,21 @@ pub(crate) fn docker(args: &[&str]) -> std::process::Output {
         .expect("docker can be run")
 }
 
-/// The names of our spans in the trace, as Jaeger has it, with how often each is there. What carries
-/// the connection is left out: it is what differs. A step counts once: while two builds have a step in
-/// common, BuildKit may make two vertices of it.
-fn shape(run: &Finished, salt: &str) -> BTreeMap<String, usize> {
+/// The run's trace, as Jaeger answers.
+pub(crate) fn trace_of(run: &Finished) -> Value {
     let url = format!("{}/api/traces/{}?raw=true", bed().query_url(), run.trace());
     let curl = std::process::Command::new("curl")
         .args(["-sSf", &url])
         .output()
         .expect("curl");
-    let answer: Value = serde_json::from_slice(&curl.stdout).expect("JSON");
+    serde_json::from_slice(&curl.stdout).expect("JSON")
+}
+
+/// The names of our spans in the trace, as Jaeger has it, with how often each is there. What carries
+/// the connection is left out: it is what differs. A step counts once: while two builds have a step in
+/// common, BuildKit may make two vertices of it.
+fn shape(run: &Finished, salt: &str) -> BTreeMap<String, usize> {
+    let answer = trace_of(run);
     let trace = &answer["data"][0];
     let mut names = BTreeMap::new();
     for span in trace["spans"].as_array().expect("spans") {
