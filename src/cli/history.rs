@@ -1,10 +1,11 @@
 //! `dagger history`: the builds that the engine remembers, whoever ran them.
 //!
 //! Lives here: the commands, and which build is meant. Elsewhere: how records are shown (`show`), how a
-//! build's output is told again (`logs`), the calls (`buildkit`).
+//! build's output is told again (`logs`), which trace it is of (`trace_id`), the calls (`buildkit`).
 
 mod logs;
 mod show;
+mod trace_id;
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -115,7 +116,9 @@ pub(super) fn run(command: &HistoryCommand, start: Start<'_>) -> Result<u8, Fail
             HistoryCommand::Ls(args) => list(args, client, out).await,
             HistoryCommand::Inspect(args) => {
                 let record = find(client, args.build.as_deref()).await?;
-                Ok(show::record(&record, args.format, SystemTime::now(), out)?)
+                let trace = trace_id::of(client, &record).await;
+                let (trace, now) = (trace.as_deref(), SystemTime::now());
+                Ok(show::record(&record, trace, args.format, now, out)?)
             }
             HistoryCommand::Logs(args) => {
                 let record = find(client, args.build.as_deref()).await?;

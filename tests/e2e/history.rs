@@ -39,10 +39,9 @@ fn builds_of_any_client_are_told_pinned_and_forgotten() {
     let output = buildctl(&context, "good", &arg);
     assert!(output.status.success(), "{output:?}");
     let good = ref_of(&context, "good");
-    let ours = Dagger::up(context.path(), Engine::Mute, &["--target", "release"])
+    let ran = Dagger::up(context.path(), Engine::Mute, &["--target", "release"])
         .run()
         .expect(0);
-    drop(ours);
 
     let list = history(&["ls", "--format", "json"]).expect(0).json();
     let builds = list["builds"].as_array().expect("builds");
@@ -53,7 +52,14 @@ fn builds_of_any_client_are_told_pinned_and_forgotten() {
     let ours = builds
         .iter()
         .find(|build| build["attrs"]["target"] == "release" && build["build"] != good.as_str());
-    assert!(ours.is_some(), "{list:#}");
+    let ours = ours.unwrap_or_else(|| panic!("not ours in {list:#}"));
+    // Its spans are recorded a moment after its end.
+    let name = ours["build"].as_str().expect("a name");
+    let trace = wait_for(|| {
+        let one = history(&["inspect", name, "--format", "json"]);
+        Some(one.expect(0).json()["trace_id"].as_str()?.to_owned())
+    });
+    assert_eq!(trace, ran.trace());
 
     // How its name begins is enough, and its output is that of the build.
     let begins = &good[..12];

@@ -65,15 +65,20 @@ fn row(record: &BuildRecord, now: SystemTime) -> ([String; COLUMNS], String) {
     (cells, what(record))
 }
 
-/// Prints one record.
+/// Prints one record. `trace`: the trace that it belongs to, if that is known.
 pub(super) fn record(
     record: &BuildRecord,
+    trace: Option<&str>,
     format: Format,
     now: SystemTime,
     out: &mut impl Write,
 ) -> io::Result<()> {
     if format == Format::Json {
-        return writeln!(out, "{:#}", as_json(record));
+        let mut all = as_json(record);
+        if let Some(all) = all.as_object_mut() {
+            all.insert("trace_id".to_owned(), trace.into());
+        }
+        return writeln!(out, "{all:#}");
     }
     let mut line = |name: &str, value: &str| writeln!(out, "{name:<10} {value}");
     line("build", &id(record))?;
@@ -106,7 +111,8 @@ pub(super) fn record(
         )
     };
     line("logs", &blob(&record.logs))?;
-    line("trace", &blob(&record.trace))?;
+    line("spans", &blob(&record.trace))?;
+    line("trace", trace.unwrap_or("-"))?;
     for (key, value) in attrs(record) {
         line("told", &format!("{key}={value}"))?;
     }
@@ -279,7 +285,14 @@ pub(super) mod tests {
     fn a_record_shows_no_secret_and_moves_no_cursor() {
         for format in [Format::Text, Format::Json] {
             let mut out = Vec::new();
-            super::record(&record("abc"), format, now(), &mut out).unwrap();
+            super::record(
+                &record("abc"),
+                Some("0123456789abcdef0123456789abcdef"),
+                format,
+                now(),
+                &mut out,
+            )
+            .unwrap();
             let text = String::from_utf8(out).unwrap();
             assert!(!text.contains("s3cret"), "{text}");
             assert!(!text.contains('\x1b'), "{text}");
