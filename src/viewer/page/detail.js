@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 import { clock, counted, duration, percent, withoutColours } from "./format.js";
 import { icon, WORDS } from "./icons.js";
-import { KINDS, MISSING, REMOTE } from "./model.js";
+import { KINDS, MISSING, OPEN, REMOTE } from "./model.js";
 
 export function detail(page, row) {
   const { trace } = page;
@@ -18,7 +18,7 @@ export function detail(page, row) {
     h("p", { class: "facts-line" }, icon(state), ` ${WORDS[state]}`,
       trace.service(row) ? [" · ", h("i", { class: `dot c${trace.colour(row)}` }), ` ${trace.service(row)}`] : null,
       spans.kind[row] ? ` · ${KINDS[spans.kind[row]]}` : null),
-    missing ? h("p", { class: "note" }, trace.is(row, REMOTE)
+    missing ? h("p", { class: "note" }, trace.is(row, OPEN) ? "The build is under way and this has not ended: its name and times come with its end." : trace.is(row, REMOTE)
       ? "The calling program's span (TRACEPARENT). It is not in this store: look for it where that program exports to."
       : "Spans name this one as their parent, but it is not in the trace: it was never exported, or lost on the way.") : null,
     error === null ? null : h("pre", { class: "error-text" }, withoutColours(error) || "failed, without a description"),

@@ -1,7 +1,7 @@
 // One run as the views read it: the document's columns, and what is worked out of them.
 import { parseDuration } from "./format.js";
 
-export const ERROR = 1, CACHED = 2, CANCELLED = 4, STEP = 8, MISSING = 16, REMOTE = 32, AGAIN = 64, SHARED = 128, RETRIED = 256, CIRCLE = 512;
+export const ERROR = 1, CACHED = 2, CANCELLED = 4, STEP = 8, MISSING = 16, REMOTE = 32, AGAIN = 64, SHARED = 128, RETRIED = 256, CIRCLE = 512, OPEN = 1024;
 export const KINDS = ["internal", "client", "server", "producer", "consumer"];
 const COLOURS = 8;
 
@@ -78,6 +78,7 @@ export class Trace {
   // One word for what happened to it: the name of its icon.
   state(row) {
     const flags = this.spans.flags[row];
+    if (flags & OPEN) return "running";
     if (flags & MISSING) return "missing";
     if (flags & CANCELLED) return "cancelled";
     if (flags & ERROR) return "failed";

@@ -2,7 +2,7 @@
 import { h, inNextFrame, replace } from "./dom.js";
 import { ago, clock, duration, percent, whole } from "./format.js";
 import { icon, WORDS } from "./icons.js";
-import { ERROR, SEARCH_HELP, STEP, Trace } from "./model.js";
+import { ERROR, MISSING, OPEN, REMOTE, SEARCH_HELP, STEP, Trace } from "./model.js";
 import { getRun, listen } from "./api.js";
 import { patchState, readState } from "./state.js";
 import { Waterfall } from "./waterfall.js";
@@ -144,7 +144,7 @@ class RunPage {
     let path = 0;
     for (const segments of this.trace.pathOf.values()) for (const [start, end] of segments) path += end - start;
     let missing = 0;
-    for (let row = 0; row < size; row++) if ((spans.flags[row] & 48) === 16) missing++;
+    for (let row = 0; row < size; row++) if ((spans.flags[row] & (MISSING | REMOTE | OPEN)) === MISSING) missing++;
     replace(this.summary,
       h("div", { class: "title" }, h("span", { class: `state s-${run.state}` }, icon(run.state, ""), " ", WORDS[run.state]),
         h("h1", null, run.name || "trace", h("span", { class: "args" }, " ", run.args.join(" "))),

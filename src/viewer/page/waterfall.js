@@ -3,7 +3,7 @@
 import { h, inNextFrame } from "./dom.js";
 import { axisStep, duration, withoutColours } from "./format.js";
 import { icon } from "./icons.js";
-import { AGAIN, CIRCLE, MISSING, REMOTE, SHARED } from "./model.js";
+import { AGAIN, CIRCLE, MISSING, OPEN, REMOTE, SHARED } from "./model.js";
 
 export const ROW_PX = 24;
 const AROUND = 8;
@@ -195,7 +195,7 @@ export class Waterfall {
         cell.append(h("div", { class: "path", style: { left: `${a}%`, width: `${b - a}%` } }));
       }
     }
-    const text = trace.is(row, MISSING) ? (trace.is(row, REMOTE) ? "elsewhere" : "not in the trace") : duration(trace.dur(row));
+    const text = trace.is(row, OPEN) ? "under way" : trace.is(row, MISSING) ? (trace.is(row, REMOTE) ? "elsewhere" : "not in the trace") : duration(trace.dur(row));
     const side = right < 86 ? "after" : left > 14 ? "before" : "inside";
     const put = side === "after" ? { left: `${right}%` } : side === "before" ? { right: `${100 - left}%` } : { right: "0" };
     cell.append(h("span", { class: `took ${side}`, style: put }, text));

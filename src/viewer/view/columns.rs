@@ -84,6 +84,8 @@ pub enum Flag {
     Retried = 256,
     /// Its parents go round in a circle.
     Circle = 512,
+    /// A missing one that has not ended yet: its run is under way.
+    Open = 1024,
 }
 
 impl Spans {
@@ -92,6 +94,7 @@ impl Spans {
         spans: &[Span],
         zero_ns: u64,
         remote: Option<SpanId>,
+        running: bool,
         strings: &mut Strings,
     ) -> (Self, Vec<ResourceRow>) {
         let mut makers = Makers::default();
@@ -132,21 +135,20 @@ impl Spans {
                     end_ns,
                 } => {
                     let (start, end) = (micros(start_ns), micros(end_ns));
-                    let ours = Some(id) != remote;
+                    let (name, why) = match (Some(id) == remote, running) {
+                        (true, _) => ("span of the calling program", Flag::Remote as u16),
+                        (false, true) => ("not ended yet", Flag::Open as u16),
+                        (false, false) => ("missing span", 0),
+                    };
                     let nobody = Arc::new(Resource::default());
                     columns.id.push(id.to_string());
-                    columns.name.push(strings.place(if ours {
-                        "missing span"
-                    } else {
-                        "span of the calling program"
-                    }));
+                    columns.name.push(strings.place(name));
                     columns.resource.push(makers.place(&nobody, strings));
                     columns.kind.push(0);
                     columns.start.push(start);
                     columns.dur.push(end.saturating_sub(start));
                     columns.self_us.push(0);
-                    let remote = if ours { 0 } else { Flag::Remote as u16 };
-                    columns.flags.push(Flag::Missing as u16 | remote);
+                    columns.flags.push(Flag::Missing as u16 | why);
                     columns.error.push(-1);
                     columns.attributes.push(Vec::new());
                 }

@@ -8,6 +8,7 @@ mod columns;
 mod findings;
 mod info;
 mod run;
+mod stored;
 mod strings;
 #[cfg(test)]
 mod testing;
@@ -17,3 +18,4 @@ pub use columns::{EventRow, Flag, ResourceRow, Spans};
 pub use findings::{FindingRow, Findings, SkippedRow, findings};
 pub use info::{RunInfo, RunState, RunsView, Steps};
 pub use run::{RunView, Segment};
+pub use stored::RunList;

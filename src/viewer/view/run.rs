@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::columns::{ResourceRow, Spans};
 use super::findings::Findings;
-use super::info::RunInfo;
+use super::info::{RunInfo, RunState};
 use super::strings::Strings;
 use crate::trace::model::{Span, SpanId};
 
@@ -47,7 +47,8 @@ impl RunView {
         let zero_ns = spans.iter().map(|span| span.start_ns).min().unwrap_or(0);
         let end_ns = spans.iter().map(|span| span.end_ns).max().unwrap_or(0);
         let mut strings = Strings::default();
-        let (columns, resources) = Spans::new(spans, zero_ns, remote_parent, &mut strings);
+        let running = run.state == RunState::Running;
+        let (columns, resources) = Spans::new(spans, zero_ns, remote_parent, running, &mut strings);
         let mut places = std::collections::HashMap::new();
         for (place, id) in (0_u64..).zip(&columns.id) {
             places.entry(id.as_str()).or_insert(place);

@@ -132,7 +132,32 @@ impl Build {
         self.spans[number - 1].status = Status::Error(why.into());
     }
 
-    pub(super) fn done(self) -> Vec<Span> {
+    /// Gives each `solve` the counts of its steps.
+    pub(super) fn done(mut self) -> Vec<Span> {
+        for place in 0..self.spans.len() {
+            if self.spans[place].name != "solve" {
+                continue;
+            }
+            let id = self.spans[place].id;
+            let steps = self.spans.iter().filter(|span| span.parent == Some(id));
+            let steps: Vec<&Span> = steps
+                .filter(|span| span.attribute("vertex").is_some())
+                .collect();
+            let count = |fits: &dyn Fn(&Span) -> bool| {
+                let count = steps.iter().filter(|span| fits(span)).count();
+                Value::Int(i64::try_from(count).expect("few"))
+            };
+            let counts = [
+                ("buildkit.steps.total", count(&|_| true)),
+                (
+                    "buildkit.steps.cached",
+                    count(&|span| span.flag("buildkit.cached") == Some(true)),
+                ),
+                ("buildkit.steps.failed", count(&Span::is_error)),
+            ];
+            let counts = counts.map(|(key, value)| (key.to_owned(), value));
+            self.spans[place].attributes.extend(counts);
+        }
         self.spans
     }
 }
