@@ -4,6 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "proto/buildkit/auth.proto",
         "proto/buildkit/control.proto",
+        "proto/buildkit/gateway.proto",
         "proto/buildkit/secrets.proto",
         "proto/buildkit/ssh.proto",
         "proto/containerd/content.proto",

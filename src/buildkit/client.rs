@@ -266,6 +266,27 @@ impl Client {
             .await
     }
 
+    /// A call that belongs to a running build.
+    pub(super) async fn unary_of_build<Q, A>(
+        &self,
+        method: Method,
+        build: &str,
+        message: Q,
+    ) -> Result<A, BuildkitError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let call = CallSpan::open(method, &self.address);
+        let mut request = Request::new(message);
+        call.propagate(&self.propagate, &mut request);
+        if let Ok(build) = AsciiMetadataValue::try_from(build) {
+            let metadata = request.metadata_mut();
+            metadata.insert("buildkit-controlapi-buildid", build);
+        }
+        self.send(method, call, request).await
+    }
+
     /// A call whose context is not sent along: the daemon makes no span of it.
     pub(super) async fn unary_untraced<Q, A>(
         &self,

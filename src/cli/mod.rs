@@ -24,6 +24,7 @@ pub mod trace_verify;
 mod traced;
 mod untraced;
 mod up;
+mod up_plan;
 
 use std::ffi::OsString;
 
@@ -47,7 +48,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build a Dockerfile on a BuildKit daemon, and trace it
+    /// Run a plan or build a Dockerfile on a BuildKit daemon, and trace it
     Up(up::UpArgs),
     /// Look at a plan without running it
     #[command(subcommand)]

@@ -127,18 +127,39 @@ impl PlanArgs {
     /// When a value makes no sense, or something in the plan is wrong.
     pub(super) fn load(&self, env: &Env) -> Result<Option<PlanFile>, Failure> {
         let with = self.values()?;
-        let given = Given {
+        Ok(PlanFile::load(self.given(env, &with))?)
+    }
+
+    /// Is there a plan file?
+    ///
+    /// # Errors
+    /// When there are two.
+    pub(super) fn is_there(&self, env: &Env) -> Result<bool, Failure> {
+        Ok(PlanFile::find(self.given(env, &[]))?.is_some())
+    }
+
+    /// Has the plan an action of this name? A plan with a fault is told when it is run.
+    pub(super) fn has_action(&self, env: &Env, name: &str) -> bool {
+        self.load(env)
+            .is_ok_and(|plan| plan.is_some_and(|plan| plan.select(&[name.to_owned()]).is_ok()))
+    }
+
+    fn given<'a>(&'a self, env: &'a Env, with: &'a [(String, String)]) -> Given<'a> {
+        Given {
             cwd: &env.cwd,
             plan: self.plan.as_deref(),
             project: self.project.as_deref(),
-            with: &with,
+            with,
             env: &*env.var,
             cue: &export_cue,
-        };
-        Ok(PlanFile::load(given)?)
+        }
     }
 
-    fn required(&self, env: &Env) -> Result<PlanFile, Failure> {
+    /// The plan.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when there is no plan file.
+    pub(super) fn required(&self, env: &Env) -> Result<PlanFile, Failure> {
         let directory = self.project.as_deref().unwrap_or(Path::new("."));
         let path = env.cwd.join(directory).join("dagger.yaml");
         self.load(env)?

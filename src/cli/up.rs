@@ -15,6 +15,7 @@ use super::engine_settings::ConnectionArgs;
 use super::env::Env;
 use super::export_flag;
 use super::traced::{Start, Traced};
+use super::up_plan::{self, PlanUpArgs};
 use crate::engine::{self, EngineSettings};
 use crate::plan::Dockerfile;
 use crate::progress::event::{BuildEvent, Outcome};
@@ -24,25 +25,28 @@ use crate::solve::{DockerfileOptions, SessionHandle, Solve, SolveError, Solved};
 /// Arguments of `dagger up`.
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
-    /// The directory to build
-    #[arg(default_value = ".", value_name = "DIR")]
-    context: PathBuf,
+    /// The directory to build, or with a plan file the actions to run [default: ., or all actions]
+    #[arg(value_name = "DIR|ACTION")]
+    pub(super) what: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) actions: PlanUpArgs,
 
     /// The Dockerfile [default: DIR/Dockerfile]
     #[arg(long, value_name = "PATH")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
 
     /// The stage to build [default: the last]
     #[arg(short, long, value_name = "STAGE")]
-    target: Option<String>,
+    pub(super) target: Option<String>,
 
     /// Set a build argument; without a value it is taken from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
-    build_args: Vec<String>,
+    pub(super) build_args: Vec<String>,
 
     /// Build for these platforms, e.g. linux/amd64,linux/arm64
     #[arg(long, value_delimiter = ',', value_name = "OS/ARCH")]
-    platform: Vec<String>,
+    pub(super) platform: Vec<String>,
 
     /// Run every step again
     #[arg(long)]
@@ -50,19 +54,19 @@ pub(super) struct UpArgs {
 
     /// Where the result goes: local:DIR, tar:FILE or none
     #[arg(short, long, value_name = "OUTPUT")]
-    output: Vec<String>,
+    pub(super) output: Vec<String>,
 
     /// How the build is shown
     #[arg(long, value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
-    log_format: LogFormat,
+    pub(super) log_format: LogFormat,
 
     /// Show nothing but failures
     #[arg(short, long)]
-    quiet: bool,
+    pub(super) quiet: bool,
 
     /// Who sends the daemon's own spans to Jaeger
     #[arg(long, value_enum, default_value_t, value_name = "WHO")]
-    daemon_spans: DaemonSpansArg,
+    pub(super) daemon_spans: DaemonSpansArg,
 
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
@@ -88,6 +92,9 @@ pub(super) enum LogFormat {
 /// and ends in the exit code.
 pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let env = start.env;
+    if args.is_plan(env)? {
+        return up_plan::run(args, start);
+    }
     let (solve, directory) = args.solve(env)?;
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
@@ -141,6 +148,11 @@ async fn build(
 }
 
 impl UpArgs {
+    /// The actions of a plan that are made anew; an empty name: all.
+    pub(super) fn no_cached_actions(&self) -> Vec<String> {
+        self.no_cache.then(String::new).into_iter().collect()
+    }
+
     /// What the arguments ask for, checked as far as it can be without an engine.
     fn solve(&self, env: &Env) -> Result<(Solve, PathBuf), Failure> {
         let exports = export_flag::parse(&self.output, &env.cwd)?;
@@ -167,7 +179,11 @@ impl UpArgs {
             no_cache: self.no_cache.then(Vec::new),
             ..DockerfileOptions::default()
         };
-        let dockerfile = Dockerfile::find(&env.cwd, &self.context, self.file.as_deref())?;
+        let dockerfile = Dockerfile::find(
+            &env.cwd,
+            Path::new(self.what.first().map_or(".", String::as_str)),
+            self.file.as_deref(),
+        )?;
         let mut solve = options.solve(&dockerfile);
         solve.exports = exports;
         Ok((solve, dockerfile.context))

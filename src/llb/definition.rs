@@ -1,6 +1,6 @@
 //! The definition that is sent: every operation once, inputs first, the result's place last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,6 +35,32 @@ pub fn definition(state: &State) -> Option<pb::Definition> {
     definition.metadata.insert(digest(&bytes), metadata);
     definition.def.push(bytes);
     Some(definition)
+}
+
+/// The result of a definition that was made elsewhere, to go on with; `None` if it is not whole.
+pub fn state_of(definition: &pb::Definition) -> Option<State> {
+    let mut known: BTreeMap<String, Arc<Vertex>> = BTreeMap::new();
+    for bytes in &definition.def {
+        let op = pb::Op::decode(bytes.as_ref()).ok()?;
+        let inputs = op.inputs.iter().map(|input| {
+            let vertex = known.get(&input.digest)?;
+            Some(State::of(vertex.clone(), input.index))
+        });
+        let inputs: Vec<State> = inputs.collect::<Option<_>>()?;
+        if op.op.is_none() {
+            return inputs.into_iter().next();
+        }
+        let digest = digest(bytes);
+        let metadata = definition.metadata.get(&digest).cloned();
+        let vertex = Vertex {
+            bytes: bytes.clone(),
+            digest: digest.clone(),
+            metadata: metadata.unwrap_or_default(),
+            inputs,
+        };
+        known.insert(digest, Arc::new(vertex));
+    }
+    None
 }
 
 /// Adds what `top` is made of. Without recursion, since a graph may be deep.

@@ -18,7 +18,7 @@ mod tests;
 
 pub use build::build;
 pub use combine::{diff, merge};
-pub use definition::definition;
+pub use definition::{definition, state_of};
 pub use exec::{Exec, Executed, Mount, Network, Secret, Sharing, Ssh};
 pub use file::{Copy, File, Mode, Owner, User};
 pub use path::clean;

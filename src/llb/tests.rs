@@ -375,6 +375,19 @@ fn a_name_or_a_fresh_run_changes_no_digest() {
 }
 
 #[test]
+fn a_definition_is_read_back_whole() {
+    for name in ["diamond", "exec-second-output", "file-copy", "local"] {
+        let made = definition(&ours(name).unwrap()).unwrap();
+        assert_eq!(
+            definition(&state_of(&made).unwrap()).unwrap(),
+            made,
+            "{name}"
+        );
+    }
+    assert!(state_of(&crate::proto::pb::Definition::default()).is_none());
+}
+
+#[test]
 fn a_deep_graph_is_no_deep_stack() {
     let mut state = State::scratch();
     for index in 0..20_000 {

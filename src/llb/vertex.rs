@@ -55,7 +55,8 @@ impl Platform {
         }
     }
 
-    pub(super) fn to_pb(&self) -> pb::Platform {
+    /// As it is sent.
+    pub fn to_pb(&self) -> pb::Platform {
         pb::Platform {
             os: self.os.clone(),
             architecture: self.architecture.clone(),
@@ -148,6 +149,11 @@ impl State {
 
     pub(super) fn vertex(&self) -> Option<&Arc<Vertex>> {
         self.0.as_ref().map(|output| &output.vertex)
+    }
+
+    /// An output of an operation that was made elsewhere.
+    pub(super) fn of(vertex: Arc<Vertex>, index: i64) -> Self {
+        Self(Some(Output { vertex, index }))
     }
 
     /// Another output of the same operation.

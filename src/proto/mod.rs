@@ -55,6 +55,11 @@ pub mod moby {
         pub mod v1 {
             tonic::include_proto!("moby.buildkit.v1");
 
+            /// `moby.buildkit.v1.frontend`: what a frontend asks for within a build.
+            pub mod frontend {
+                tonic::include_proto!("moby.buildkit.v1.frontend");
+            }
+
             /// `moby.buildkit.v1.sourcepolicy`: what sources a build may use.
             pub mod sourcepolicy {
                 tonic::include_proto!("moby.buildkit.v1.sourcepolicy");

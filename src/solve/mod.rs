@@ -3,13 +3,16 @@
 //! Lives here: one solve from start to result. Elsewhere: the calls (`buildkit`), what the daemon asks
 //! for meanwhile (`session`), what people see (`progress`). Start at [`Solve::run`].
 
+mod actions;
 mod dockerfile;
 mod error;
 mod events;
+mod image_config;
 pub mod layout;
 mod record;
 mod request;
 mod run;
+mod schedule;
 mod session;
 
 pub use dockerfile::DockerfileOptions;
@@ -17,4 +20,5 @@ pub use error::SolveError;
 pub use events::from_status;
 pub use request::{CacheEntry, Export, Solve, What};
 pub use run::Solved;
+pub use schedule::{Ran, Schedule};
 pub use session::SessionHandle;

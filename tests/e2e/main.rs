@@ -22,6 +22,7 @@ mod local_trace;
 mod lost_engine;
 mod outputs;
 mod page;
+mod plans;
 mod seed;
 mod traced_build;
 mod verify_faults;

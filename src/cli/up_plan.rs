@@ -1,0 +1,267 @@
+//! `dagger up` of a plan: which actions, and running them on an engine.
+
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::sync::mpsc;
+use tracing::{field::Empty, info_span};
+
+use super::connecting::Connecting;
+use super::daemon_spans::Daemon;
+use super::diagnostic::Failure;
+use super::display::Display;
+use super::env::Env;
+use super::plan::PlanArgs;
+use super::traced::{Start, Traced};
+use super::up::{LogFormat, UpArgs};
+use crate::engine::{self, EngineSettings};
+use crate::llb::Platform;
+use crate::plan::PlanError;
+use crate::plan::file::{PlanFile, SecretFrom};
+use crate::progress::event::{BuildEvent, Outcome};
+use crate::session::{Secret, Services, Ssh};
+use crate::solve::{Ran, Schedule, SessionHandle, SolveError};
+
+/// Arguments of `dagger up` that are about plans.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Plan")]
+pub(super) struct PlanUpArgs {
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+
+    /// How many actions run at the same time at most
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+
+    /// Go on with the actions that do not need a failed one
+    #[arg(long)]
+    keep_going: bool,
+}
+
+impl UpArgs {
+    /// Is it a plan that is to be run? Else it is a Dockerfile.
+    ///
+    /// A plan it is when one is named, or there is a plan file and no single directory was named. A name
+    /// that is both an action's and a directory's is the action's: `./NAME` is the directory.
+    ///
+    /// # Errors
+    /// When there are two plans, or none where names of actions were given.
+    pub(super) fn is_plan(&self, env: &Env) -> Result<bool, Failure> {
+        let plan = &self.actions.plan;
+        if plan.plan.is_some() || plan.project.is_some() || !plan.with.is_empty() {
+            return Ok(true);
+        }
+        if self.file.is_some() {
+            return Ok(false);
+        }
+        if !plan.is_there(env)? {
+            return match self.what.as_slice() {
+                [] | [_] => Ok(false),
+                _ => Err(PlanError::NoPlan {
+                    path: env.cwd.join("dagger.yaml"),
+                }
+                .into()),
+            };
+        }
+        let [one] = self.what.as_slice() else {
+            return Ok(true);
+        };
+        let path = env.cwd.join(one);
+        let is_path = one == "." || one.contains('/');
+        if !path.is_dir() || (!is_path && plan.has_action(env, one)) {
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn plan_misuse(&self) -> Option<Failure> {
+        let flag = [
+            (self.target.is_some(), "--target", "`target` of its `build`"),
+            (
+                !self.build_args.is_empty(),
+                "--build-arg",
+                "`args` of its `build`",
+            ),
+            (!self.output.is_empty(), "--output", "its `outputs`"),
+        ]
+        .into_iter()
+        .find(|(given, ..)| *given);
+        flag.map(|(_, flag, instead)| Failure::Usage {
+            message: format!("{flag} is for a Dockerfile, and this is a plan"),
+            help: format!("write it into the action, as {instead}"),
+        })
+    }
+}
+
+/// Runs the plan and gives the exit code.
+///
+/// # Errors
+/// When arguments or settings make no sense. What goes wrong once the trace has begun is told here
+/// and ends in the exit code.
+pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
+    let env = start.env;
+    if let Some(failure) = args.plan_misuse() {
+        return Err(failure);
+    }
+    let platform = match args.platform.as_slice() {
+        [] => None,
+        [one] => Some(Platform::parse(one).ok_or_else(|| Failure::Usage {
+            message: format!("`{one}` is no platform"),
+            help: "write OS/ARCH, e.g. `--platform linux/arm64`".into(),
+        })?),
+        _ => {
+            return Err(Failure::Usage {
+                message: "a plan has one platform by default".into(),
+                help: "write several into the action, as its `platforms` or in a matrix".into(),
+            });
+        }
+    };
+    let settings = Arc::new(args.connection.settings(env)?);
+    let json = args.log_format == LogFormat::Json;
+    start.traced("up", args.quiet, json, async |traced| {
+        let (plan, wanted) = load(args, env)?;
+        let served = services(&plan, &wanted, env)?;
+        // That it can be made was seen just now.
+        let more = || services(&plan, &wanted, env).unwrap_or_default();
+        let display = Display::start(env, args.log_format, args.quiet);
+        let job = Job {
+            args,
+            plan: &plan,
+            wanted: wanted.clone(),
+            more: &more,
+            platform,
+        };
+        let ran = Box::pin(job.run(served, settings, &traced, display.events())).await;
+        let result = ran.and_then(|ran| ended(ran, traced.cancel.is_cancelled()));
+        let outcome = match &result {
+            Ok(()) => Some(Outcome::Done),
+            Err(Failure::Build(error)) => Some(error.outcome()),
+            // Nothing was begun that could be drawn as ended.
+            Err(_) => None,
+        };
+        display.finish(outcome).await;
+        result
+    })
+}
+
+fn load(args: &UpArgs, env: &Env) -> Result<(PlanFile, Vec<usize>), Failure> {
+    let span = info_span!(
+        "load plan",
+        dagger.plan = Empty,
+        dagger.plan.actions = Empty,
+        otel.status = Empty,
+        otel.status_message = Empty,
+    );
+    let loaded = span.in_scope(|| {
+        let plan = args.actions.plan.required(env)?;
+        let wanted = plan.select(&args.what)?;
+        Ok((plan, wanted))
+    });
+    match &loaded {
+        Ok((plan, wanted)) => {
+            span.record("dagger.plan", plan.file.display().to_string());
+            span.record("dagger.plan.actions", wanted.len());
+        }
+        Err(failure) => {
+            let failure: &Failure = failure;
+            span.record("otel.status", "error");
+            span.record("otel.status_message", failure.to_string());
+        }
+    }
+    loaded
+}
+
+/// What the daemon may ask for while the plan runs.
+fn services(plan: &PlanFile, wanted: &[usize], env: &Env) -> Result<Services, Failure> {
+    let services = Services::default();
+    for (name, from) in plan.secrets_of(wanted, &*env.var)? {
+        let secret = match from {
+            SecretFrom::File(path) => Secret::File(path),
+            SecretFrom::Env(variable) => match (env.var)(&variable) {
+                Some(value) => Secret::Value(value.into_bytes().into()),
+                None => continue,
+            },
+        };
+        services.add_secret(&name, secret);
+    }
+    if let Some(socket) = env.get("SSH_AUTH_SOCK") {
+        let actions = wanted.iter().filter_map(|index| plan.actions.get(*index));
+        let mounts = actions.flat_map(|planned| &planned.action.mounts);
+        for id in mounts.filter_map(|mount| mount.value.ssh.as_ref()) {
+            services.add_ssh(id, Ssh::agent(socket.clone().into()));
+        }
+    }
+    Ok(services)
+}
+
+/// How the plan ended: with the first failure, if there was one.
+fn ended(ran: Ran, interrupted: bool) -> Result<(), Failure> {
+    let all = ran.failed.len();
+    if let Some((action, error)) = ran.failed.into_iter().next() {
+        return Err(match error {
+            SolveError::Failed(mut failure) => {
+                let others = match all {
+                    1 => String::new(),
+                    2 => " (and another action failed)".to_owned(),
+                    all => format!(" (and {} other actions failed)", all - 1),
+                };
+                failure.message = format!("action `{action}`: {}{others}", failure.message);
+                SolveError::Failed(failure)
+            }
+            other => other,
+        }
+        .into());
+    }
+    if interrupted || !ran.left.is_empty() {
+        return Err(SolveError::Cancelled.into());
+    }
+    Ok(())
+}
+
+struct Job<'a> {
+    args: &'a UpArgs,
+    plan: &'a PlanFile,
+    wanted: Vec<usize>,
+    more: &'a (dyn Fn() -> Services + Sync),
+    platform: Option<Platform>,
+}
+
+impl Job<'_> {
+    async fn run(
+        self,
+        services: Services,
+        settings: Arc<EngineSettings>,
+        traced: &Traced,
+        events: mpsc::Sender<Vec<BuildEvent>>,
+    ) -> Result<Ran, Failure> {
+        let what = match &settings.address {
+            Some(address) => format!("[internal] connecting to {address}"),
+            None => "[internal] finding an engine".to_owned(),
+        };
+        let connecting = Connecting::start(events.clone(), what);
+        let connection = tokio::select! {
+            connection = engine::connect(settings.clone(), traced.propagate.clone(), connecting.watch()) => connection?,
+            () = traced.cancel.cancelled() => return Err(SolveError::Cancelled.into()),
+        };
+        drop(connecting);
+        let daemon = Daemon::watch(self.args.daemon_spans.into(), &connection, settings, traced);
+        let client = &connection.client;
+        let session = SessionHandle::open(client, services, &self.plan.project);
+        let schedule = Schedule {
+            plan: self.plan,
+            services: self.more,
+            wanted: self.wanted,
+            parallel: self.args.actions.parallel.into(),
+            keep_going: self.args.actions.keep_going,
+            no_cache: self.args.no_cached_actions(),
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            platform: self.platform.unwrap_or_else(Platform::here),
+        };
+        let ran = schedule.run(&session, events, &traced.cancel).await;
+        session.close().await;
+        daemon.take(client, traced).await;
+        connection.close().await;
+        Ok(ran)
+    }
+}

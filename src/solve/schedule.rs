@@ -1,0 +1,402 @@
+//! A plan's actions, run as wide as their graph allows: each in a span and a solve of its own, all in
+//! one session but for the files that Dockerfiles are built from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty, info_span};
+
+use super::actions::{self, Action, ActionError, Made, Making};
+use super::error::SolveError;
+use super::request::{CacheEntry, Export, Solve, What};
+use super::run::Solved;
+use super::session::{SessionHandle, random_id};
+use crate::buildkit::{BuildFailure, Gateway};
+use crate::llb::Platform;
+use crate::plan::file::{Kind, Output as PlanOutput, PlanFile, Planned};
+use crate::progress::event::BuildEvent;
+use crate::session::{LocalDir, Output, Services};
+
+/// A plan's actions that are to be run, and how.
+pub struct Schedule<'a> {
+    /// The plan.
+    pub plan: &'a PlanFile,
+    /// Makes what the session of a Dockerfile's build serves beside its directories.
+    pub services: &'a (dyn Fn() -> Services + Sync),
+    /// The actions, each after what it needs, with all that they need.
+    pub wanted: Vec<usize>,
+    /// How many run at the same time at most.
+    pub parallel: usize,
+    /// Whether what does not need a failed action goes on.
+    pub keep_going: bool,
+    /// Actions that are made anew; all if one is empty.
+    pub no_cache: Vec<String>,
+    /// Caches that are read.
+    pub cache_from: Vec<CacheEntry>,
+    /// Caches that are written.
+    pub cache_to: Vec<CacheEntry>,
+    /// The platform of actions that name none.
+    pub platform: Platform,
+}
+
+/// How a plan ended.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// Actions that were done.
+    pub done: usize,
+    /// Steps that were looked at, and those whose result was there already.
+    pub steps: (u64, u64),
+    /// Failed actions with why, in the order of their ends.
+    pub failed: Vec<(String, SolveError)>,
+    /// Actions that did not begin, or were stopped.
+    pub left: Vec<String>,
+}
+
+enum End {
+    Done(Solved, Option<Made>),
+    Failed(SolveError),
+}
+
+impl Schedule<'_> {
+    /// Runs the actions; what happens is sent to `events`.
+    pub async fn run(
+        &self,
+        session: &SessionHandle,
+        events: mpsc::Sender<Vec<BuildEvent>>,
+        cancel: &CancellationToken,
+    ) -> Ran {
+        let unique = random_id();
+        let others = self.dockerfile_sessions(session);
+        let stop = cancel.child_token();
+        let mut ran = Ran::default();
+        let mut made: BTreeMap<usize, Option<Made>> = BTreeMap::new();
+        let mut waiting: BTreeSet<usize> = self.wanted.iter().copied().collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.parallel.max(1) && !stop.is_cancelled() {
+                let Some((index, planned)) = self.ready(&waiting, &made) else {
+                    break;
+                };
+                waiting.remove(&index);
+                let before = self.before(planned, &made);
+                let session = match self.directories(planned) {
+                    Some(directories) => others.get(&directories).unwrap_or(session),
+                    None => session,
+                };
+                let (unique, stop, events) = (&unique, &stop, events.clone());
+                running.push(async move {
+                    let end = self
+                        .action(planned, before, unique, session, events, stop)
+                        .await;
+                    (index, planned, end)
+                });
+            }
+            let Some((index, planned, end)) = running.next().await else {
+                break;
+            };
+            match end {
+                End::Done(solved, result) => {
+                    ran.done += 1;
+                    ran.steps.0 += solved.steps;
+                    ran.steps.1 += solved.cached;
+                    made.insert(index, result);
+                }
+                End::Failed(SolveError::Cancelled) => ran.left.push(planned.name.clone()),
+                End::Failed(error) => {
+                    ran.failed.push((planned.name.clone(), error));
+                    if !self.keep_going {
+                        stop.cancel();
+                    }
+                }
+            }
+        }
+        let left = waiting
+            .iter()
+            .filter_map(|index| self.plan.actions.get(*index));
+        ran.left.extend(left.map(|planned| planned.name.clone()));
+        drop(running);
+        for other in others.into_values() {
+            other.close().await;
+        }
+        ran
+    }
+
+    /// A session for each Dockerfile: its frontend asks for directories by fixed names, and graphs that
+    /// come of it name their session, so that it stays open until the end.
+    fn dockerfile_sessions(
+        &self,
+        session: &SessionHandle,
+    ) -> BTreeMap<[PathBuf; 2], SessionHandle> {
+        let wanted = self
+            .wanted
+            .iter()
+            .filter_map(|index| self.plan.actions.get(*index));
+        let mut sessions = BTreeMap::new();
+        for directories in wanted.filter_map(|planned| self.directories(planned)) {
+            if sessions.contains_key(&directories) {
+                continue;
+            }
+            let services = (self.services)();
+            let [context, dockerfile] = &directories;
+            for (name, root) in [("context", context), ("dockerfile", dockerfile)] {
+                let local = LocalDir {
+                    name: name.to_owned(),
+                    root: root.clone(),
+                };
+                // The names are not taken: nobody else has these services.
+                let _ = services.add_local(local);
+            }
+            let opened = SessionHandle::open(session.client(), services, context);
+            sessions.insert(directories, opened);
+        }
+        sessions
+    }
+
+    fn directories(&self, planned: &Planned) -> Option<[PathBuf; 2]> {
+        let build = planned.action.build.as_ref()?;
+        Some(actions::directories(&self.plan.project, build))
+    }
+
+    /// The first action whose needs are all done.
+    fn ready(
+        &self,
+        waiting: &BTreeSet<usize>,
+        made: &BTreeMap<usize, Option<Made>>,
+    ) -> Option<(usize, &Planned)> {
+        waiting.iter().find_map(|index| {
+            let planned = self.plan.actions.get(*index)?;
+            let all = planned.needs.iter().all(|need| made.contains_key(need));
+            all.then_some((*index, planned))
+        })
+    }
+
+    /// What the actions before gave, by their names and by those of matrices of one.
+    fn before(
+        &self,
+        planned: &Planned,
+        made: &BTreeMap<usize, Option<Made>>,
+    ) -> BTreeMap<String, Made> {
+        let results = planned.needs.iter().filter_map(|need| {
+            let name = &self.plan.actions.get(*need)?.name;
+            Some((name, made.get(need)?.as_ref()?))
+        });
+        let both = results.flat_map(|(name, made)| {
+            let group = name.split('[').next().unwrap_or(name);
+            [
+                (group.to_owned(), made.clone()),
+                (name.clone(), made.clone()),
+            ]
+        });
+        both.collect()
+    }
+
+    async fn action(
+        &self,
+        planned: &Planned,
+        before: BTreeMap<String, Made>,
+        unique: &str,
+        session: &SessionHandle,
+        events: mpsc::Sender<Vec<BuildEvent>>,
+        stop: &CancellationToken,
+    ) -> End {
+        let needs = planned
+            .needs
+            .iter()
+            .filter_map(|need| self.plan.actions.get(*need));
+        let needs: Vec<_> = needs.map(|need| need.name.as_str()).collect();
+        let span = info_span!(
+            "action",
+            otel.name = format!("action {}", planned.name),
+            dagger.action = planned.name,
+            dagger.action.kind = planned.kind.name(),
+            dagger.plan.source = format!(
+                "{}:{}:{}",
+                self.plan.file.display(),
+                planned.at.line,
+                planned.at.column
+            ),
+            dagger.action.needs = needs.join(","),
+            dagger.cancelled = Empty,
+            otel.status = Empty,
+            otel.status_message = Empty,
+        );
+        let making = Making {
+            plan: self.plan,
+            platform: &self.platform,
+            unique,
+            no_cache: self
+                .no_cache
+                .iter()
+                .any(|name| name.is_empty() || *name == planned.name),
+        };
+        let before = before
+            .iter()
+            .map(|(name, made)| (name.as_str(), made))
+            .collect();
+        let action = Action::new(&making, planned, before);
+        let working = self.solve(planned, &action, session, events, stop);
+        let end = Box::pin(working).instrument(span.clone()).await;
+        match &end {
+            End::Done(..) => {}
+            End::Failed(SolveError::Cancelled) => {
+                span.record("dagger.cancelled", true);
+            }
+            End::Failed(error) => {
+                span.record("otel.status", "error");
+                span.record("otel.status_message", error.to_string());
+            }
+        }
+        end
+    }
+
+    async fn solve(
+        &self,
+        planned: &Planned,
+        action: &Action<'_>,
+        session: &SessionHandle,
+        events: mpsc::Sender<Vec<BuildEvent>>,
+        stop: &CancellationToken,
+    ) -> End {
+        let mut solve = Solve::new(What::Gateway);
+        solve.locals = action.locals();
+        solve.entitlements = action.entitlements();
+        solve.cache_from.clone_from(&self.cache_from);
+        solve.cache_to.clone_from(&self.cache_to);
+        let exports: Vec<_> = planned
+            .action
+            .outputs
+            .iter()
+            .filter_map(|output| self.export(&output.value))
+            .collect();
+        // The graph of a Dockerfile names the session that it was made in. One that others go on with
+        // has to be that of the run, which an action with outputs may not get.
+        let sent = exports.iter().any(|export| export.to.is_some());
+        let apart = planned.kind == Kind::Build && sent && self.is_needed(planned);
+        let mut first = None;
+        if apart {
+            match one(&solve, action, session, &events, stop).await {
+                End::Done(solved, made) => first = Some((solved, made)),
+                failed @ End::Failed(_) => return failed,
+            }
+        }
+        solve.exports = exports;
+        match one(&solve, action, session, &events, stop).await {
+            End::Done(solved, made) => {
+                let (solved, made) = first.unwrap_or((solved, made));
+                End::Done(solved, made)
+            }
+            failed @ End::Failed(_) => failed,
+        }
+    }
+
+    fn is_needed(&self, planned: &Planned) -> bool {
+        let place = self.plan.actions.iter().position(|one| one == planned);
+        place.is_some_and(|place| {
+            let others = self
+                .wanted
+                .iter()
+                .filter_map(|index| self.plan.actions.get(*index));
+            others
+                .flat_map(|other| &other.needs)
+                .any(|need| *need == place)
+        })
+    }
+
+    fn export(&self, output: &PlanOutput) -> Option<Export> {
+        let project = &self.plan.project;
+        if let Some(path) = &output.local {
+            return Some(Export::local(project.join(path)));
+        }
+        if let Some(path) = &output.tar {
+            return Some(Export::tar(project.join(path)));
+        }
+        let file = |kind: &str, path: &String| Export {
+            kind: kind.to_owned(),
+            attrs: BTreeMap::new(),
+            to: Some(Output::File(project.join(path))),
+        };
+        if let Some(path) = &output.oci {
+            return Some(file("oci", path));
+        }
+        if let Some(path) = &output.docker {
+            return Some(file("docker", path));
+        }
+        let mut attrs = BTreeMap::from([("name".to_owned(), output.image.clone()?)]);
+        if output.push {
+            attrs.insert("push".to_owned(), "true".to_owned());
+        }
+        Some(Export {
+            kind: "image".to_owned(),
+            attrs,
+            to: None,
+        })
+    }
+}
+
+/// One build of an action.
+async fn one(
+    solve: &Solve,
+    action: &Action<'_>,
+    session: &SessionHandle,
+    events: &mpsc::Sender<Vec<BuildEvent>>,
+    stop: &CancellationToken,
+) -> End {
+    // The build may end before the answer to its result comes; then this has what was made.
+    let given = Mutex::new(None);
+    let beside = async |build: String| {
+        let gateway = Gateway::new(session.client(), build);
+        let made = async {
+            gateway.ready().await?;
+            action.make(&gateway).await
+        }
+        .await;
+        match made {
+            Ok((result, made)) => {
+                *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
+                let told = gateway.give(result).await;
+                told.map(|()| made).map_err(ActionError::Engine)
+            }
+            Err(error) => {
+                // The build ends with this error, or with that of not having been told.
+                let _ = match &error {
+                    ActionError::Engine(error) => gateway.give_up(error).await,
+                    ActionError::Several(_) => gateway.give_up_with(&error.to_string()).await,
+                };
+                Err(error)
+            }
+        }
+    };
+    let (result, made) = solve
+        .run_beside(session, events.clone(), stop, beside)
+        .await;
+    let given = given.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match (result, made.or(given.map(Ok))) {
+        (Ok(solved), Some(Ok(made))) => End::Done(solved, made),
+        (Err(SolveError::Cancelled), _) => End::Failed(SolveError::Cancelled),
+        // What the part said is nearer to the cause than what the build made of it.
+        (_, Some(Err(ActionError::Engine(error)))) => {
+            let failure = BuildFailure::from_error(&error);
+            End::Failed(match failure {
+                Some(failure) => SolveError::Failed(Box::new(failure)),
+                None => SolveError::Engine(error),
+            })
+        }
+        (Err(error), _) => End::Failed(error),
+        (Ok(_), Some(Err(error))) => End::Failed(failed(&error.to_string())),
+        (Ok(_), None) => End::Failed(failed(
+            "the engine ended the build before its result was made",
+        )),
+    }
+}
+
+fn failed(message: &str) -> SolveError {
+    SolveError::Failed(Box::new(BuildFailure {
+        message: message.to_owned(),
+        ..BuildFailure::default()
+    }))
+}
