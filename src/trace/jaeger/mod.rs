@@ -9,6 +9,7 @@ mod client;
 mod decode;
 mod span;
 mod url;
+pub mod write;
 
 pub use client::JaegerClient;
 pub use decode::{Answer, Broken, decode};
