@@ -3,6 +3,7 @@
 //! Lives here: flags, settings, what is printed, exit codes. Elsewhere: all the work.
 //! Start at [`run`].
 
+mod build_flags;
 mod connecting;
 mod daemon_spans;
 mod diagnostic;
@@ -13,12 +14,17 @@ mod engine;
 mod engine_settings;
 mod env;
 mod export_flag;
+mod fields;
 mod history;
 mod interrupt;
 mod logging;
+mod pipes;
 mod plan;
+mod policy_file;
 mod redact;
+mod results;
 mod retain;
+mod sizes;
 mod trace_line;
 pub mod trace_verify;
 mod traced;
@@ -49,7 +55,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a plan or build a Dockerfile on a BuildKit daemon, and trace it
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// Look at a plan without running it
     #[command(subcommand)]
     Plan(plan::PlanCommand),

@@ -1,26 +1,26 @@
 //! `dagger up`: builds a Dockerfile on a BuildKit daemon, and traces it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
+use super::build_flags::BuildFlags;
 use super::connecting::Connecting;
 use super::daemon_spans::{Daemon, DaemonSpansArg};
 use super::diagnostic::Failure;
 use super::display::Display;
 use super::engine_settings::ConnectionArgs;
 use super::env::Env;
-use super::export_flag;
+use super::results::ResultFiles;
 use super::traced::{Start, Traced};
 use super::up_plan::{self, PlanUpArgs};
 use crate::engine::{self, EngineSettings};
 use crate::plan::Dockerfile;
 use crate::progress::event::{BuildEvent, Outcome};
 use crate::session::Services;
-use crate::solve::{DockerfileOptions, SessionHandle, Solve, SolveError, Solved};
+use crate::solve::{SessionHandle, Solve, SolveError, Solved};
 
 /// Arguments of `dagger up`.
 #[derive(Debug, Args)]
@@ -36,25 +36,11 @@ pub(super) struct UpArgs {
     #[arg(long, value_name = "PATH")]
     pub(super) file: Option<PathBuf>,
 
-    /// The stage to build [default: the last]
-    #[arg(short, long, value_name = "STAGE")]
-    pub(super) target: Option<String>,
+    #[command(flatten)]
+    pub(super) build: BuildFlags,
 
-    /// Set a build argument; without a value it is taken from the environment
-    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
-    pub(super) build_args: Vec<String>,
-
-    /// Build for these platforms, e.g. linux/amd64,linux/arm64
-    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH")]
-    pub(super) platform: Vec<String>,
-
-    /// Run every step again
-    #[arg(long)]
-    no_cache: bool,
-
-    /// Where the result goes: local:DIR, tar:FILE or none
-    #[arg(short, long, value_name = "OUTPUT")]
-    pub(super) output: Vec<String>,
+    #[command(flatten)]
+    results: ResultFiles,
 
     /// How the build is shown
     #[arg(long, value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
@@ -95,35 +81,39 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     if args.is_plan(env)? {
         return up_plan::run(args, start);
     }
-    let (solve, directory) = args.solve(env)?;
+    let (solve, served) = args.solve(env)?;
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let display = Display::start(env, args.log_format, args.quiet);
-        let result = build(
-            args,
-            &solve,
-            &directory,
-            settings,
-            &traced,
-            display.events(),
-        )
-        .await;
+        let (events, watched) = args.results.watch(display.events());
+        let result = build(args, &solve, served, settings, &traced, events).await;
         let outcome = match &result {
             Ok(_) => Some(Outcome::Done),
             Err(Failure::Build(error)) => Some(error.outcome()),
             // Nothing was begun that could be drawn as ended.
             Err(_) => None,
         };
+        let error = result.as_ref().err().map(ToString::to_string);
+        let summary = args.results.write_summary(env, watched, error).await;
         display.finish(outcome).await;
-        result.map(drop)
+        let solved = result?;
+        summary?;
+        args.results.write(env, &solved)
     })
+}
+
+/// What the session is opened with.
+struct Served {
+    services: Services,
+    /// Where the build is from.
+    directory: PathBuf,
 }
 
 async fn build(
     args: &UpArgs,
     solve: &Solve,
-    directory: &Path,
+    served: Served,
     settings: Arc<EngineSettings>,
     traced: &Traced,
     events: mpsc::Sender<Vec<BuildEvent>>,
@@ -139,7 +129,7 @@ async fn build(
     };
     drop(connecting);
     let daemon = Daemon::watch(args.daemon_spans.into(), &connection, settings, traced);
-    let session = SessionHandle::open(&connection.client, Services::default(), directory);
+    let session = SessionHandle::open(&connection.client, served.services, &served.directory);
     let solved = solve.run(&session, events, &traced.cancel).await;
     session.close().await;
     daemon.take(&connection.client, traced).await;
@@ -150,42 +140,32 @@ async fn build(
 impl UpArgs {
     /// The actions of a plan that are made anew; an empty name: all.
     pub(super) fn no_cached_actions(&self) -> Vec<String> {
-        self.no_cache.then(String::new).into_iter().collect()
+        match &self.build.no_cache {
+            None => Vec::new(),
+            Some(names) if names.is_empty() => vec![String::new()],
+            Some(names) => names.clone(),
+        }
     }
 
     /// What the arguments ask for, checked as far as it can be without an engine.
-    fn solve(&self, env: &Env) -> Result<(Solve, PathBuf), Failure> {
-        let exports = export_flag::parse(&self.output, &env.cwd)?;
-        let mut build_args = BTreeMap::new();
-        for text in &self.build_args {
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                // As docker does: a name alone passes the variable on, if it is set.
-                None => (text.as_str(), (env.var)(text)),
-            };
-            if name.is_empty() {
-                let message = format!("--build-arg `{text}` has no name");
-                return Err(Failure::Usage {
-                    message,
-                    help: "write `--build-arg NAME=VALUE`".into(),
-                });
-            }
-            build_args.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        let options = DockerfileOptions {
-            target: self.target.clone(),
-            build_args,
-            platforms: self.platform.clone(),
-            no_cache: self.no_cache.then(Vec::new),
-            ..DockerfileOptions::default()
-        };
+    fn solve(&self, env: &Env) -> Result<(Solve, Served), Failure> {
+        let asked = self.build.read(env)?;
         let dockerfile = Dockerfile::find(
             &env.cwd,
             Path::new(self.what.first().map_or(".", String::as_str)),
             self.file.as_deref(),
         )?;
-        let mut solve = options.solve(&dockerfile);
-        solve.exports = exports;
-        Ok((solve, dockerfile.context))
+        let mut solve = asked.options.solve(&dockerfile);
+        solve.locals.extend(asked.locals);
+        solve.exports = asked.exports;
+        solve.cache_from = asked.cache_from;
+        solve.cache_to = asked.cache_to;
+        solve.entitlements = asked.entitlements;
+        solve.source_policy = asked.source_policy;
+        let served = Served {
+            services: asked.services,
+            directory: dockerfile.context,
+        };
+        Ok((solve, served))
     }
 }

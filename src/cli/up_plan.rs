@@ -6,6 +6,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 use tracing::{field::Empty, info_span};
 
+use super::build_flags::docker_config;
 use super::connecting::Connecting;
 use super::daemon_spans::Daemon;
 use super::diagnostic::Failure;
@@ -76,13 +77,17 @@ impl UpArgs {
 
     fn plan_misuse(&self) -> Option<Failure> {
         let flag = [
-            (self.target.is_some(), "--target", "`target` of its `build`"),
             (
-                !self.build_args.is_empty(),
+                self.build.target.is_some(),
+                "--target",
+                "`target` of its `build`",
+            ),
+            (
+                !self.build.build_args.is_empty(),
                 "--build-arg",
                 "`args` of its `build`",
             ),
-            (!self.output.is_empty(), "--output", "its `outputs`"),
+            (!self.build.output.is_empty(), "--output", "its `outputs`"),
         ]
         .into_iter()
         .find(|(given, ..)| *given);
@@ -103,7 +108,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     if let Some(failure) = args.plan_misuse() {
         return Err(failure);
     }
-    let platform = match args.platform.as_slice() {
+    let platform = match args.build.platform.as_slice() {
         [] => None,
         [one] => Some(Platform::parse(one).ok_or_else(|| Failure::Usage {
             message: format!("`{one}` is no platform"),
@@ -173,7 +178,7 @@ fn load(args: &UpArgs, env: &Env) -> Result<(PlanFile, Vec<usize>), Failure> {
 
 /// What the daemon may ask for while the plan runs.
 fn services(plan: &PlanFile, wanted: &[usize], env: &Env) -> Result<Services, Failure> {
-    let services = Services::default();
+    let services = Services::new(docker_config(env));
     for (name, from) in plan.secrets_of(wanted, &*env.var)? {
         let secret = match from {
             SecretFrom::File(path) => Secret::File(path),
