@@ -23,6 +23,8 @@ mod lost_engine;
 mod outputs;
 mod page;
 mod plans;
+mod registry;
+mod same_as_buildctl;
 mod seed;
 mod traced_build;
 mod verify_faults;
