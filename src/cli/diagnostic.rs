@@ -45,6 +45,22 @@ pub enum Failure {
     /// The local trace store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The command that was run in a span ended with this code.
+    #[error("`{program}` ended with {code}")]
+    Exited {
+        /// The command's name.
+        program: String,
+        /// Its exit code.
+        code: u8,
+    },
+    /// The command could not be run.
+    #[error("cannot run `{program}`")]
+    NotRun {
+        /// The command.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The user stopped it.
     #[error("interrupted")]
     Interrupted,
@@ -72,6 +88,8 @@ impl Failure {
             Self::Verify(error) => error.exit_code(),
             Self::Store(_) => 4,
             Self::Build(SolveError::Cancelled) | Self::Interrupted => 130,
+            Self::Exited { code, .. } => *code,
+            Self::NotRun { .. } => 127,
             Self::System(_) => 1,
         }
     }
@@ -80,7 +98,7 @@ impl Failure {
     pub(super) fn is_told(&self) -> bool {
         matches!(
             self,
-            Self::Build(SolveError::Failed(_) | SolveError::Cancelled)
+            Self::Build(SolveError::Failed(_) | SolveError::Cancelled) | Self::Exited { .. }
         )
     }
 
@@ -92,10 +110,15 @@ impl Failure {
             Self::Engine(error) => Some(error.help()),
             Self::Verify(error) => Some(error.help()),
             Self::Store(error) => Some(error.help()),
+            Self::NotRun { .. } => Some("is it installed, and in PATH?".into()),
             Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => Some(
                 "see the daemon's log; what it had done is cached, so run the build again".into(),
             ),
-            Self::Build(_) | Self::Call(_) | Self::System(_) | Self::Interrupted => None,
+            Self::Build(_)
+            | Self::Call(_)
+            | Self::System(_)
+            | Self::Interrupted
+            | Self::Exited { .. } => None,
         }
     }
 

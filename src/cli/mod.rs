@@ -26,6 +26,7 @@ mod results;
 mod retain;
 mod sizes;
 mod trace;
+mod trace_exec;
 mod trace_line;
 pub mod trace_verify;
 mod traced;
@@ -107,7 +108,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Engine(command) => engine::run(command, start),
         Command::Doctor(args) => doctor::run(args, start),
         Command::History(command) => history::run(command, start),
-        Command::Trace(command) => trace::run(command, env),
+        Command::Trace(command) => trace::run(command, start),
     };
     result.unwrap_or_else(|failure| {
         // The exit code tells it too, if standard error is closed.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::trace::jaeger::QueryUrl;
 use crate::trace::report::{Route, RunRecord};
 
 /// Writes the line, and one warning if spans were lost.
@@ -46,7 +47,7 @@ pub(super) fn print(
         .iter()
         .map(|route| {
             let verb = match route.route {
-                Route::Collector => "accepted by",
+                Route::Collector | Route::Otlp => "accepted by",
                 Route::Agent => "sent to",
             };
             format!(
@@ -55,7 +56,12 @@ pub(super) fn print(
             )
         })
         .collect();
-    if ways.is_empty() {
+    if record.export.unsampled {
+        writeln!(
+            out,
+            "trace {trace}: {spans} spans, sent nowhere: it is not sampled; OTEL_TRACES_SAMPLER=always_on sends it"
+        )
+    } else if ways.is_empty() {
         writeln!(
             out,
             "trace {trace}: {spans} spans, sent nowhere; OTEL_EXPORTER_JAEGER_ENDPOINT or JAEGER_TRACE sends them to Jaeger"
@@ -65,8 +71,38 @@ pub(super) fn print(
             out,
             "trace {trace}: {}; check it with `dagger trace verify {trace}`",
             ways.join(", ")
-        )
+        )?;
+        match link(record) {
+            Some(link) => writeln!(out, "      {link}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// The trace in one line of Markdown, with a link if Jaeger's address is known.
+pub(super) fn markdown(record: &RunRecord) -> String {
+    let (trace, command) = (&record.trace, &record.command);
+    let name = match link(record) {
+        Some(link) => format!("[`{trace}`]({link})"),
+        None => format!("`{trace}`"),
+    };
+    let ended = if record.exit_code == 0 {
+        "done"
+    } else {
+        "failed"
+    };
+    let spans = record.export.total();
+    format!(
+        "`dagger {command}` {ended} (exit code {}): trace {name}, {spans} spans",
+        record.exit_code
+    )
+}
+
+/// The trace in Jaeger's UI, if it went anywhere and `JAEGER_QUERY_URL` says where that is.
+fn link(record: &RunRecord) -> Option<String> {
+    let sent = record.export.routes.iter().any(|route| route.delivered > 0);
+    let url: QueryUrl = record.query_url.as_ref().filter(|_| sent)?.parse().ok()?;
+    Some(url.page(record.trace.parse().ok()?))
 }
 
 /// What was lost, in one line.

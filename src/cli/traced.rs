@@ -1,5 +1,6 @@
 //! A command inside its trace: set up, root span, exit code, export, record, the line at the end.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +16,7 @@ use super::env::Env;
 use super::logging::Level;
 use super::{interrupt, redact, retain, trace_line};
 use crate::buildkit::Propagate;
-use crate::telemetry::{self, Handle, LocalRun, RemoteParent, Settings};
+use crate::telemetry::{self, Handle, LocalRun, RemoteParent, Settings, ci};
 use crate::trace::model::TraceId;
 use crate::trace::report::RunRecord;
 use crate::trace::store::NewRun;
@@ -46,6 +47,15 @@ pub(super) struct Traced {
     pub(super) telemetry: Handle,
 }
 
+/// What SIGINT and SIGTERM do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupts {
+    /// Cancel the command.
+    Cancel,
+    /// What the command makes of them.
+    Own,
+}
+
 struct Context(Handle);
 
 impl Propagate for Context {
@@ -71,8 +81,24 @@ impl Start<'_> {
         json: bool,
         work: impl AsyncFnOnce(Traced) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
+        self.traced_with(command, quiet, json, Interrupts::Cancel, work)
+    }
+
+    /// The same, with a say in what signals do.
+    ///
+    /// # Errors
+    /// As [`traced`](Self::traced).
+    pub(super) fn traced_with(
+        &self,
+        command: &'static str,
+        quiet: bool,
+        json: bool,
+        interrupts: Interrupts,
+        work: impl AsyncFnOnce(Traced) -> Result<(), Failure>,
+    ) -> Result<u8, Failure> {
         let env = self.env;
-        let settings = Settings::read(&|key| env.get(key))?;
+        let mut settings = Settings::read(&|key| env.get(key))?;
+        settings.add_attributes(ci::attributes(&|key| env.get(key), &env.cwd));
         let parent = env
             .get("TRACEPARENT")
             .map(|text| RemoteParent::parse(&text, env.get("TRACESTATE").as_deref()));
@@ -95,6 +121,9 @@ impl Start<'_> {
         if let Some(error) = malformed {
             warn!(%error, "TRACEPARENT is ignored");
         }
+        for ignored in &settings.ignored {
+            warn!("ignored: {ignored}");
+        }
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKER_THREADS)
@@ -107,7 +136,9 @@ impl Start<'_> {
             telemetry: telemetry.handle(),
         };
         let (code, root) = runtime.block_on(async {
-            interrupt::watch(cancel)?;
+            if interrupts == Interrupts::Cancel {
+                interrupt::watch(cancel)?;
+            }
             let root = info_span!(
                 "command",
                 otel.name = format!("dagger {command}"),
@@ -139,6 +170,7 @@ impl Start<'_> {
             export,
         };
         retain::keep(kept, &record, env);
+        self.summarize(&record);
         trace_line::print(&mut std::io::stderr(), &record, quiet, json, env.colour())?;
         runtime.shutdown_background();
         Ok(code)
@@ -168,6 +200,22 @@ impl Start<'_> {
                 plan_digest: None,
             },
         })
+    }
+
+    /// Puts a line into the summary that GitHub shows of a job (`GITHUB_STEP_SUMMARY`).
+    fn summarize(&self, record: &RunRecord) {
+        let Some(path) = self.env.get("GITHUB_STEP_SUMMARY") else {
+            return;
+        };
+        let line = trace_line::markdown(record);
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path);
+        let written = file.and_then(|mut file| writeln!(file, "{line}"));
+        if let Err(error) = written {
+            warn!(%error, "GITHUB_STEP_SUMMARY was not written");
+        }
     }
 }
 

@@ -5,22 +5,16 @@
 )]
 
 use std::error::Error;
-use std::time::Duration;
 
 use opentelemetry_http::{Bytes, HttpClient, HttpError};
 use opentelemetry_sdk::export::trace::SpanExporter;
-use reqwest::{Url, redirect};
+use reqwest::Url;
 use tokio::runtime::Runtime;
 
 use super::encode;
 use super::exporter::{ExportError, Exporter};
+use super::http::Poster;
 use crate::trace::model::{Resource, Span};
-
-/// One request may take this long. The deadline at the end of the run is held by the pipeline.
-const REQUEST: Duration = Duration::from_secs(5);
-
-/// Bytes of an error's body that are shown.
-const SHOWN_BYTES: usize = 200;
 
 /// The collector.
 pub(super) struct Collector {
@@ -43,8 +37,7 @@ impl Collector {
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-        let client =
-            Client::new(url.clone(), credentials).map_err(|error| failed(error.to_string()))?;
+        let client = Client::new(url.clone(), credentials)?;
         let exporter = opentelemetry_jaeger::new_collector_pipeline()
             .with_service_name(resource.service.clone())
             .with_trace_config(encode::config(resource))
@@ -91,88 +84,28 @@ struct Refusal(#[source] ExportError);
 /// Posts what the exporter crate has encoded.
 #[derive(Debug)]
 struct Client {
-    url: Url,
+    poster: Poster,
     credentials: Option<(String, String)>,
-    http: reqwest::Client,
 }
 
 impl Client {
-    fn new(url: Url, credentials: Option<(String, String)>) -> reqwest::Result<Self> {
-        let mut http = reqwest::Client::builder()
-            .timeout(REQUEST)
-            .user_agent(concat!("dagger/", env!("CARGO_PKG_VERSION")))
-            // Spans and credentials go to the host that was named and to no other.
-            .redirect(redirect::Policy::none());
-        if url.scheme() == "http" {
-            // Reading the system's certificates takes longer than a small export.
-            http = http.tls_certs_only([]);
-        }
+    fn new(url: Url, credentials: Option<(String, String)>) -> Result<Self, ExportError> {
+        let looks_like = "is this the collector's address, with /api/traces?";
         Ok(Self {
-            url,
+            poster: Poster::new(url, looks_like)?,
             credentials,
-            http: http.build()?,
         })
     }
 
     async fn post(&self, body: Vec<u8>) -> Result<(), ExportError> {
         let mut request = self
-            .http
-            .post(self.url.clone())
+            .poster
+            .request()
             .header("content-type", "application/vnd.apache.thrift.binary");
         if let Some((name, password)) = &self.credentials {
             request = request.basic_auth(name, Some(password));
         }
-        let answer = request
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| unsent(&error))?;
-        let status = answer.status();
-        let kind = answer.headers().get("content-type");
-        let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-        if status.is_success() && is_page {
-            // Jaeger's query port answers every unknown path with its page.
-            let reason =
-                "answered with a web page; is this the collector's address, with /api/traces?";
-            return Err(ExportError {
-                reason: reason.to_owned(),
-                passing: false,
-            });
-        }
-        if status.is_success() {
-            return Ok(());
-        }
-        let passing = matches!(status.as_u16(), 429 | 502 | 503 | 504);
-        let said = answer.bytes().await.unwrap_or_default();
-        let said = String::from_utf8_lossy(said.get(..SHOWN_BYTES).unwrap_or(&said)).into_owned();
-        let said = said.lines().next().unwrap_or_default().trim().to_owned();
-        let mut reason = format!("HTTP {status}");
-        if !said.is_empty() {
-            reason = format!("{reason}: {}", said.escape_debug());
-        }
-        if status.as_u16() == 404 || status.as_u16() == 405 {
-            reason.push_str("; is this the collector's address, with /api/traces?");
-        }
-        Err(ExportError { reason, passing })
-    }
-}
-
-/// Why there was no answer, in plain words.
-fn unsent(error: &reqwest::Error) -> ExportError {
-    if error.is_timeout() {
-        return ExportError {
-            reason: format!("no answer within {} s", REQUEST.as_secs()),
-            passing: false,
-        };
-    }
-    let root = std::iter::successors(error.source(), |&error| error.source()).last();
-    let text = root.map_or_else(|| error.to_string(), ToString::to_string);
-    let text = text
-        .split_once(" (os error")
-        .map_or(text.as_str(), |(words, _)| words);
-    ExportError {
-        reason: text.to_lowercase(),
-        passing: error.is_connect(),
+        self.poster.send(request.body(body)).await.map(drop)
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Handle {
     trace: TraceId,
     tracestate: Option<Arc<str>>,
     destination: Option<Arc<Destination>>,
+    unsampled: bool,
     recorded: Arc<Recorded>,
 }
 
@@ -66,7 +67,10 @@ where
             None,
         ),
     };
-    let (queue, export) = match settings.destination.clone() {
+    let exports = settings.sampler.exports(trace, parent.as_ref());
+    let destination = settings.destination.clone().filter(|_| exports);
+    let unsampled = !exports;
+    let (queue, export) = match destination.clone() {
         None => (None, None),
         Some(destination) => {
             let (queue, spans) = sync_channel(QUEUE_SPANS);
@@ -106,7 +110,8 @@ where
     let handle = Handle {
         trace,
         tracestate,
-        destination: settings.destination.clone().map(Arc::new),
+        destination: destination.map(Arc::new),
+        unsampled,
         recorded: recorded.clone(),
     };
     (
@@ -145,6 +150,14 @@ impl Handle {
     /// The id of a span that is recorded and open.
     pub fn span_id_of(&self, span: &tracing::Span) -> Option<SpanId> {
         self.recorded.id_of(&span.id()?)
+    }
+
+    /// As [`traceparent_of`](Self::traceparent_of), for another process that exports by itself: it is told
+    /// whether the trace is exported at all. The daemon is told so always, or it would record nothing.
+    pub fn traceparent_for_child(&self, span: &tracing::Span) -> Option<String> {
+        let text = self.traceparent_of(span)?;
+        let flags = if self.unsampled { "00" } else { "01" };
+        Some(format!("{}{flags}", text.strip_suffix("01")?))
     }
 
     /// The trace that all spans of this run belong to.
@@ -202,6 +215,7 @@ impl Telemetry {
             RouteReport {
                 route: match export.destination {
                     Destination::Collector { .. } => Route::Collector,
+                    Destination::Otlp { .. } => Route::Otlp,
                     Destination::Agent { .. } => Route::Agent,
                 },
                 address: export.destination.to_string(),
@@ -225,6 +239,7 @@ impl Telemetry {
             dropped: text(dropped),
             routes: routes.into_iter().collect(),
             daemon,
+            unsampled: self.handle.unsampled,
         };
         (report, kept)
     }

@@ -5,16 +5,20 @@
 //! `tracing`; the fields that the recorder understands are in [`recorder`]. Start at [`start`].
 
 mod agent;
+pub mod ci;
 mod collector;
 mod daemon;
 mod encode;
 mod exporter;
 mod handle;
+mod http;
 mod local;
+mod otlp;
 mod parent;
 mod pipeline;
 mod recorded;
 pub mod recorder;
+mod sampler;
 mod settings;
 
 pub use daemon::{DaemonExport, DaemonSpans, Decision};
@@ -22,4 +26,5 @@ pub use exporter::{ExportError, Exporter};
 pub use handle::{Handle, Telemetry, start};
 pub use local::{Kept, LocalRun};
 pub use parent::{ParentError, RemoteParent};
+pub use sampler::Sampler;
 pub use settings::{Destination, Settings, SettingsError};

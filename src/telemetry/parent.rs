@@ -14,6 +14,8 @@ pub struct RemoteParent {
     pub trace: TraceId,
     /// The span itself.
     pub span: SpanId,
+    /// Is it recorded by its own process?
+    pub sampled: bool,
     /// What tracing systems tell each other, passed on as it is.
     pub tracestate: Option<String>,
 }
@@ -30,7 +32,7 @@ impl RemoteParent {
     /// When it has another form; by the specification it is then to be ignored.
     pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Result<Self, ParentError> {
         let parsed = fields(traceparent.trim());
-        let (trace, span) =
+        let (trace, span, sampled) =
             parsed.ok_or_else(|| ParentError(traceparent.chars().take(80).collect()))?;
         let tracestate = tracestate
             .map(str::trim)
@@ -38,12 +40,13 @@ impl RemoteParent {
         Ok(Self {
             trace,
             span,
+            sampled,
             tracestate: tracestate.map(str::to_owned),
         })
     }
 }
 
-fn fields(text: &str) -> Option<(TraceId, SpanId)> {
+fn fields(text: &str) -> Option<(TraceId, SpanId, bool)> {
     let lower_hex = |part: &str, length: usize| {
         part.len() == length
             && part
@@ -58,7 +61,8 @@ fn fields(text: &str) -> Option<(TraceId, SpanId)> {
     if !whole || version == "ff" || (version == "00" && parts.next().is_some()) {
         return None;
     }
-    Some((trace.parse().ok()?, span.parse().ok()?))
+    let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+    Some((trace.parse().ok()?, span.parse().ok()?, sampled))
 }
 
 /// The `traceparent` of a span of ours: always sampled, or the daemon would record nothing.

@@ -9,6 +9,7 @@ use tracing::debug;
 use super::agent::Agent;
 use super::collector::Collector;
 use super::exporter::{ExportError, Exporter};
+use super::otlp::Otlp;
 use super::settings::Destination;
 use crate::trace::model::{Resource, Span, SpanId};
 
@@ -148,6 +149,7 @@ fn connect(
         Destination::Collector { url, credentials } => {
             Box::new(Collector::new(url, credentials.clone(), resource)?)
         }
+        Destination::Otlp { url, headers, json } => Box::new(Otlp::new(url, headers, *json)?),
         Destination::Agent { host, port } => Box::new(Agent::new(host, *port, resource)?),
     })
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use reqwest::Url;
 use thiserror::Error;
 
-use crate::trace::model::{Resource, Value};
+use super::sampler::Sampler;
+use crate::trace::model::{Attributes, Resource, Value};
 
 /// Port of the agent's compact thrift protocol.
 const AGENT_PORT: u16 = 6831;
@@ -15,8 +16,12 @@ const AGENT_PORT: u16 = 6831;
 pub struct Settings {
     /// Where spans go; `None`: nowhere.
     pub destination: Option<Destination>,
+    /// Which traces are exported.
+    pub sampler: Sampler,
     /// Who makes them.
     pub resource: Resource,
+    /// What was set and is not followed, one line each.
+    pub ignored: Vec<String>,
 }
 
 /// One place where spans go.
@@ -28,6 +33,15 @@ pub enum Destination {
         url: Url,
         /// Name and password for basic authentication.
         credentials: Option<(String, String)>,
+    },
+    /// An OTLP receiver over HTTP.
+    Otlp {
+        /// Without user-info.
+        url: Url,
+        /// Headers of each request; they may be secret.
+        headers: Vec<(String, String)>,
+        /// As JSON instead of protobuf?
+        json: bool,
     },
     /// Jaeger's agent: compact thrift over UDP.
     Agent {
@@ -41,7 +55,7 @@ pub enum Destination {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Collector { url, .. } => url.fmt(f),
+            Self::Collector { url, .. } | Self::Otlp { url, .. } => url.fmt(f),
             Self::Agent { host, port } if host.contains(':') => write!(f, "udp://[{host}]:{port}"),
             Self::Agent { host, port } => write!(f, "udp://{host}:{port}"),
         }
@@ -86,19 +100,181 @@ impl Settings {
                 .map(|value| value.trim().to_owned())
                 .filter(|value| !value.is_empty())
         };
-        let off = var("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-            || var("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
-        let destination = if off { None } else { destination(&var)? };
+        let off = var("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let mut ignored = Vec::new();
+        let destination = if off {
+            None
+        } else {
+            chosen(&var, &mut ignored)?
+        };
         Ok(Self {
             destination,
+            sampler: sampler(&var)?,
             resource: resource(&var)?,
+            ignored,
         })
+    }
+
+    /// Adds attributes of the resource; those that were set win.
+    pub fn add_attributes(&mut self, attributes: Attributes) {
+        for (key, value) in attributes {
+            let known = &mut self.resource.attributes;
+            if !known.iter().any(|(name, _)| *name == key) {
+                known.push((key, value));
+            }
+        }
     }
 
     /// The `service.name` that spans carry.
     pub fn service(&self) -> &str {
         &self.resource.service
     }
+}
+
+/// `OTEL_TRACES_EXPORTER` chooses; without it, Jaeger's variables come before OTLP's. A list's first name
+/// counts: a span leaves by one way.
+fn chosen(
+    var: &dyn Fn(&str) -> Option<String>,
+    ignored: &mut Vec<String>,
+) -> Result<Option<Destination>, SettingsError> {
+    let Some(names) = var("OTEL_TRACES_EXPORTER") else {
+        return match destination(var)? {
+            Some(destination) => Ok(Some(destination)),
+            None if otlp_endpoint(var).is_some() => otlp(var, ignored),
+            None => Ok(None),
+        };
+    };
+    let mut names = names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let known = ["none", "jaeger", "otlp"];
+    let mut found = None;
+    for name in names.by_ref() {
+        if known.contains(&name) && found.is_none() {
+            found = Some(name);
+        } else if known.contains(&name) {
+            ignored.push(format!(
+                "OTEL_TRACES_EXPORTER: `{name}`, as spans leave by one way, the first"
+            ));
+        } else {
+            ignored.push(format!(
+                "OTEL_TRACES_EXPORTER: `{name}` is not jaeger, otlp or none"
+            ));
+        }
+    }
+    match found {
+        Some("jaeger") => Ok(Some(destination(var)?.unwrap_or_else(|| {
+            Destination::Agent {
+                host: "localhost".to_owned(),
+                port: AGENT_PORT,
+            }
+        }))),
+        Some("otlp") => otlp(var, ignored),
+        _ => Ok(None),
+    }
+}
+
+/// The variable that says where OTLP goes, and its value.
+fn otlp_endpoint(var: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    [
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ]
+    .into_iter()
+    .find_map(|name| Some((name, var(name)?)))
+}
+
+/// OTLP over HTTP; over gRPC or a unix socket, as BuildKit offers it inside of a step, nothing is sent.
+fn otlp(
+    var: &dyn Fn(&str) -> Option<String>,
+    ignored: &mut Vec<String>,
+) -> Result<Option<Destination>, SettingsError> {
+    let own = |traces: &str, general: &str| var(traces).or_else(|| var(general));
+    let protocol = own(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+    );
+    let json = match protocol.as_deref() {
+        None | Some("http/protobuf") => false,
+        Some("http/json") => true,
+        Some(other) => {
+            ignored.push(format!(
+                "OTLP over `{other}`: spans are not exported; http/protobuf and http/json are known"
+            ));
+            return Ok(None);
+        }
+    };
+    let (variable, value) = otlp_endpoint(var).unwrap_or((
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://localhost:4318".to_owned(),
+    ));
+    if value.starts_with("unix:") {
+        ignored.push(format!(
+            "{variable}: spans are not exported to a unix socket"
+        ));
+        return Ok(None);
+    }
+    let help = "write the receiver's address, e.g. `http://localhost:4318`";
+    let bad = |problem: String| SettingsError {
+        variable,
+        problem,
+        help,
+    };
+    // What cannot be read is not shown: it may hold a password.
+    let mut url = Url::parse(&value).map_err(|error| bad(format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad(format!(
+            "has the scheme `{}`, not http or https",
+            url.scheme()
+        )));
+    }
+    if variable == "OTEL_EXPORTER_OTLP_ENDPOINT" {
+        let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+    }
+    let mut headers = Vec::new();
+    if !url.username().is_empty() || url.password().is_some() {
+        let pair = format!("{}:{}", url.username(), url.password().unwrap_or_default());
+        let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair);
+        headers.push(("authorization".to_owned(), format!("Basic {text}")));
+        // These fail only for URLs without a host, which http has not.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+    }
+    let listed = own(
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+    );
+    for pair in listed
+        .unwrap_or_default()
+        .split(',')
+        .filter(|pair| !pair.trim().is_empty())
+    {
+        let read = pair.split_once('=').and_then(|(name, value)| {
+            let (name, value) = (name.trim(), percent_decoded(value.trim()));
+            let fits = http::HeaderName::try_from(name).is_ok()
+                && http::HeaderValue::try_from(&value).is_ok();
+            fits.then(|| (name.to_owned(), value))
+        });
+        headers.push(read.ok_or_else(|| SettingsError {
+            variable: "OTEL_EXPORTER_OTLP_HEADERS",
+            problem: "holds a part that is no header".to_owned(),
+            help: "write `name=value,name=value`",
+        })?);
+    }
+    Ok(Some(Destination::Otlp { url, headers, json }))
+}
+
+fn sampler(var: &dyn Fn(&str) -> Option<String>) -> Result<Sampler, SettingsError> {
+    let Some(name) = var("OTEL_TRACES_SAMPLER") else {
+        return Ok(Sampler::default());
+    };
+    let argument = var("OTEL_TRACES_SAMPLER_ARG");
+    Sampler::parse(&name, argument.as_deref()).ok_or_else(|| SettingsError {
+        variable: "OTEL_TRACES_SAMPLER",
+        problem: format!("`{name}` with OTEL_TRACES_SAMPLER_ARG `{}` is no sampler", argument.unwrap_or_default()),
+        help: "write always_on, always_off or traceidratio with a number from 0 to 1, each also with `parentbased_` in front",
+    })
 }
 
 fn destination(var: &dyn Fn(&str) -> Option<String>) -> Result<Option<Destination>, SettingsError> {

@@ -43,6 +43,9 @@ pub struct ExportReport {
     pub dropped: Vec<String>,
     /// The ways out, one entry each; none if nothing was to be exported.
     pub routes: Vec<RouteReport>,
+    /// Was nothing exported because of `TRACEPARENT`'s flags or `OTEL_TRACES_SAMPLER`?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsampled: bool,
     /// What became of the daemon's own spans; absent if no build was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonReport>,
@@ -83,6 +86,8 @@ pub struct RouteReport {
 pub enum Route {
     /// Jaeger's collector: thrift over HTTP, which answers.
     Collector,
+    /// An OTLP receiver over HTTP, which answers.
+    Otlp,
     /// Jaeger's agent: compact thrift over UDP, which does not.
     Agent,
 }

@@ -18,11 +18,12 @@ pub(crate) fn shown(run: &Finished, context: &Path) -> String {
 
 /// A text without what differs between runs.
 fn struck(mut text: String) -> String {
-    let struck: [(&str, &str); 10] = [
+    let struck: [(&str, &str); 11] = [
         (r"\d+ of \d+ spans", "N of N spans"),
         (r"\b\d+ spans, sent nowhere", "N spans, sent nowhere"),
         (r"(?m)^\d+\.\d+ ", "0.000 "),
         (r"trace [0-9a-f]{32}", "trace ID"),
+        (r"/trace/[0-9a-f]{32}", "/trace/ID"),
         (r"verify [0-9a-f]{32}", "verify ID"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"\[127\.0\.0\.1\]:\d+", "[127.0.0.1]:PORT"),

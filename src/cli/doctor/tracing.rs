@@ -42,6 +42,7 @@ pub(super) async fn check(env: &Env) -> Vec<Check> {
 async fn exporter(destination: &Destination) -> Check {
     match destination {
         Destination::Collector { url, credentials } => collector(url.as_str(), credentials).await,
+        Destination::Otlp { url, headers, .. } => otlp(url.as_str(), headers).await,
         Destination::Agent { host, port } => agent(host, *port).await,
     }
 }
@@ -80,6 +81,38 @@ async fn collector(url: &str, credentials: &Option<(String, String)>) -> Check {
             "tracing",
             format!("{url} answers {status}, as no collector does"),
             "a collector is mostly at http://HOST:14268/api/traces",
+        ),
+    }
+}
+
+/// An empty request is taken by every receiver.
+async fn otlp(url: &str, headers: &[(String, String)]) -> Check {
+    let client = match reqwest::Client::builder().timeout(ANSWER).build() {
+        Ok(client) => client,
+        Err(error) => return Check::broken("tracing", error.to_string(), "report this as a bug"),
+    };
+    let mut request = client
+        .post(url)
+        .header("content-type", "application/x-protobuf");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    match request.body(Vec::new()).send().await {
+        Ok(answer) if answer.status().is_success() => {
+            Check::ok("tracing", format!("spans go to the OTLP receiver {url}"))
+        }
+        Ok(answer) => Check::broken(
+            "tracing",
+            format!("the OTLP receiver {url} answers {}", answer.status()),
+            "a receiver is mostly at http://HOST:4318; correct OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
+        Err(error) => Check::broken(
+            "tracing",
+            format!(
+                "the OTLP receiver {url} does not answer: {}",
+                innermost(&error)
+            ),
+            COMPOSE,
         ),
     }
 }

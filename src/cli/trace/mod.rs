@@ -18,14 +18,17 @@ use std::io::{self, ErrorKind, Write};
 use clap::Subcommand;
 
 use super::diagnostic::Failure;
-use super::env::Env;
+use super::trace_exec::{self, ExecArgs};
 use super::trace_verify::VerifyArgs;
+use super::traced::Start;
 
 /// Commands of `dagger trace`.
 #[derive(Debug, Subcommand)]
 pub(super) enum TraceCommand {
     /// Read a trace back from Jaeger and prove that it is whole
     Verify(VerifyArgs),
+    /// Run a command in a span, with TRACEPARENT set for what it starts
+    Exec(ExecArgs),
     /// List the runs that are recorded on this machine, newest first
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -50,9 +53,11 @@ pub(super) enum TraceCommand {
 /// # Errors
 /// When there is no such trace, the store cannot be used, or the result cannot be written. That nobody
 /// reads it any more (`| head`) is none.
-pub(super) fn run(command: &TraceCommand, env: &Env) -> Result<u8, Failure> {
+pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failure> {
+    let env = start.env;
     let result = match command {
         TraceCommand::Verify(args) => return super::verify(args, env),
+        TraceCommand::Exec(args) => return trace_exec::run(args, start),
         TraceCommand::List(args) => list::run(args, env),
         TraceCommand::Show(args) => show::run(args, env),
         TraceCommand::CriticalPath(args) => path::run(args, env),

@@ -125,6 +125,7 @@ fn route(route: &RouteReport) -> Option<Finding> {
     }
     let kind = match route.route {
         Route::Collector => "collector",
+        Route::Otlp => "OTLP receiver",
         Route::Agent => "agent",
     };
     let lost = count(route.lost.len(), "span was", "spans were");
