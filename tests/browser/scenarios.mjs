@@ -286,6 +286,26 @@ const scenarios = {
     assert.equal(page.requests.filter((url) => url.startsWith("file:")).length, 1);
   },
 
+  async real_build_is_whole_in_its_single_file(page, _site, _folder, file) {
+    await page.open(pathToFileURL(file).href);
+    await page.shows(".row .label", "dagger up");
+    await page.shows(".state.s-done");
+    for (const text of ["connect", "solve", "moby.buildkit.v1.Control/Solve", "RUN tr a-z A-Z"]) await page.shows(".row .label", text);
+    await page.shows(".services .chip", "buildkitd");
+    await page.key("/");
+    await page.type("is:missing");
+    await page.shows(".search .count", "none");
+    await page.open(`${pathToFileURL(file).href}#/?q=${encodeURIComponent('is:step "echo built"')}`);
+    await page.shows(".search .count", "/ ");
+    await page.eval("document.activeElement.blur()");
+    await page.key("n");
+    await page.key("o");
+    await page.shows(".row.line code", "built page");
+    await page.key("c");
+    await page.shows(".path");
+    assert.deepEqual(page.requests.filter((url) => !url.startsWith("file:") && !url.startsWith("data:")), []);
+  },
+
   async hostile_names_run_nothing(page, site, folder) {
     for (const address of [`${site.url}#/run/${HOSTILE}`, pathToFileURL(join(folder, "runs/a5.html")).href]) {
       await page.open("about:blank");
@@ -355,7 +375,7 @@ const scenarios = {
   },
 };
 
-const [name, folder] = process.argv.slice(2);
+const [name, folder, ...more] = process.argv.slice(2);
 assert.ok(Object.hasOwn(scenarios, name), `there is no scenario ${name}`);
 // Docker's own tests make bridges meanwhile, and Chromium gives up all connections when they come.
 const TRIES = 4;
@@ -373,7 +393,7 @@ async function run() {
   let page = null;
   try {
     page = await browser.page();
-    await scenarios[name](page, site, folder);
+    await scenarios[name](page, site, folder, ...more);
     assert.deepEqual(page.complaints, []);
     return null;
   } catch (error) {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::support::{Context, Dagger, Engine};
+use dagger::trace::critical_path::{critical_path, entry};
 use dagger::trace::model::Span;
 use dagger::verify::Target;
 use dagger::viewer::page;
@@ -106,20 +108,12 @@ fn view(spans: &[Span], info: RunInfo) -> RunView {
     RunView::new(info, spans, None, &path(spans), found)
 }
 
-/// A critical path to draw: each span's time is handed on to the child that ends last.
 fn path(spans: &[Span]) -> Vec<Segment> {
-    let root = spans.iter().find(|span| span.parent.is_none());
-    let (mut span, mut segments) = (root.expect("a root"), Vec::new());
-    loop {
-        let children = spans.iter().filter(|child| child.parent == Some(span.id));
-        let last = children.max_by_key(|child| child.end_ns);
-        let from = last.map_or(span.start_ns, |child| child.end_ns.min(span.end_ns));
-        segments.push((span.id, from, span.end_ns));
-        match last {
-            Some(child) => span = child,
-            None => return segments,
-        }
-    }
+    let path = critical_path(spans, entry(spans).expect("a root"));
+    let segments = path.into_iter();
+    segments
+        .map(|part| (part.span, part.start_ns, part.end_ns))
+        .collect()
 }
 
 fn write(path: &Path, text: &str) {
@@ -132,11 +126,16 @@ fn write_json(path: &Path, value: &impl serde::Serialize) {
 }
 
 fn scenario(name: &str) {
+    scenario_with(name, &[]);
+}
+
+fn scenario_with(name: &str, more: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/scenarios.mjs");
     let output = Command::new("node")
         .arg(script)
         .arg(name)
         .arg(site())
+        .args(more)
         .output()
         .expect("node can be run");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -152,6 +151,38 @@ fn scenario(name: &str) {
 #[expect(clippy::print_stdout, reason = "cargo shows it when asked to")]
 fn say(text: &str) {
     print!("{text}");
+}
+
+#[test]
+fn real_build_is_whole_in_its_single_file() {
+    let context = Context::three_stages("page");
+    let run = Dagger::up(context.path(), Engine::Http, &[])
+        .run()
+        .expect(0);
+    let state = run.state.path().display().to_string();
+    let file = context.join("run.html").display().to_string();
+    let show = |args: &[&str]| {
+        let all: Vec<_> = ["trace", "show"].iter().chain(args).copied().collect();
+        Dagger::new(context.path(), &all)
+            .env("XDG_STATE_HOME", &state)
+            .run()
+    };
+    show(&[&run.trace(), "--html", &file]).expect(0);
+    scenario_with("real_build_is_whole_in_its_single_file", &[&file]);
+    let nowhere = show(&["--html", "no/such/folder/run.html"]).expect(2);
+    assert!(
+        nowhere
+            .stderr
+            .contains("cannot write `no/such/folder/run.html`"),
+        "{}",
+        nowhere.stderr
+    );
+    assert!(
+        show(&["--html", "x", "--json"])
+            .expect(2)
+            .stderr
+            .contains("cannot be used with")
+    );
 }
 
 /// One test a scenario.

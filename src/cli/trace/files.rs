@@ -68,20 +68,22 @@ pub(super) fn export(args: &ExportArgs, env: &Env) -> Result<(), Failure> {
     let Some(path) = &args.output else {
         return print(&text);
     };
-    write(path, text.as_bytes()).map_err(|error| Failure::Usage {
-        message: format!("cannot write `{}`: {error}", path.display()),
-        help: "name a file that can be written".into(),
-    })
+    write(path, text.as_bytes())
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new()
+/// Writes a file that is readable for its owner alone.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let opened = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)?;
-    std::io::Write::write_all(&mut file, bytes)
+        .open(path);
+    let written = opened.and_then(|mut file| std::io::Write::write_all(&mut file, bytes));
+    written.map_err(|error| Failure::Usage {
+        message: format!("cannot write `{}`: {error}", path.display()),
+        help: "name a file that can be written".into(),
+    })
 }
 
 pub(super) fn import(args: &ImportArgs, env: &Env) -> Result<(), Failure> {

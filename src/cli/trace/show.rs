@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value as Json, json};
@@ -15,6 +17,8 @@ use crate::progress::clean;
 use crate::trace::critical_path::{critical_path, entry};
 use crate::trace::model::{Attributes, Span, SpanId, Status, Value};
 use crate::trace::store::State;
+use crate::viewer::page::single_file;
+use crate::viewer::view::RunView;
 
 /// Arguments of `dagger trace show`.
 #[derive(Debug, Args)]
@@ -32,6 +36,10 @@ pub(in crate::cli) struct ShowArgs {
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     format: Format,
+    /// Write the page of this run to a file that opens in a browser without a server; it is readable for
+    /// you alone, and an existing one is replaced
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "json", "logs"])]
+    html: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,6 +61,9 @@ const COLUMNS: usize = 110;
 
 pub(super) fn run(args: &ShowArgs, env: &Env) -> Result<(), Failure> {
     let picked = pick::picked(&pick::store(env)?, args.id.as_deref(), env)?;
+    if let Some(file) = &args.html {
+        return write_page(&picked, file);
+    }
     let format = if args.json { Format::Json } else { args.format };
     match format {
         Format::Text => print(&as_text(&picked, args.logs, env)),
@@ -61,6 +72,18 @@ pub(super) fn run(args: &ShowArgs, env: &Env) -> Result<(), Failure> {
         Format::Otlp => print_json(&files::as_json(&picked, files::Format::Otlp)),
         Format::Jaeger => print_json(&files::as_json(&picked, files::Format::Jaeger)),
     }
+}
+
+/// The page with this run alone.
+fn write_page(picked: &Picked, file: &Path) -> Result<(), Failure> {
+    let view = RunView::of_run(Some(&picked.run), &picked.spans);
+    let page = single_file(&view).map_err(io::Error::from)?;
+    files::write(file, page.as_bytes())?;
+    print(&format!(
+        "{} spans in {}\n",
+        picked.spans.len(),
+        file.display()
+    ))
 }
 
 /// The span that the run began with, if it is there, else the one that its trace began with.

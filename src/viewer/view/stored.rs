@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::findings::{Findings, findings};
 use super::info::{RunInfo, RunState, RunsView, Steps};
-use super::run::RunView;
+use super::run::{RunView, Segment};
+use crate::trace::critical_path::{critical_path, entry};
 use crate::trace::model::{Span, SpanId, Status, TraceId};
 use crate::trace::store::{Run, RunFilter, RunId, State, Store, StoreError};
 use crate::verify::Target;
@@ -122,7 +123,15 @@ impl RunView {
             (RunState::Running, _) | (_, None) => Findings::default(),
             (_, Some(first)) => findings(&target(run, first.trace, remote), spans),
         };
-        Self::new(info, spans, remote, &[], found)
+        let begun = run.and_then(|run| run.begun.root);
+        let root = begun.filter(|root| spans.iter().any(|span| span.id == *root));
+        let path: Vec<Segment> = root
+            .or_else(|| entry(spans))
+            .map_or_else(Vec::new, |root| critical_path(spans, root))
+            .into_iter()
+            .map(|segment| (segment.span, segment.start_ns, segment.end_ns))
+            .collect();
+        Self::new(info, spans, remote, &path, found)
     }
 }
 
