@@ -11,6 +11,7 @@ use crate::engine::EngineError;
 use crate::plan::PlanError;
 use crate::solve::SolveError;
 use crate::telemetry::SettingsError;
+use crate::trace::store::StoreError;
 
 /// What ends a command early.
 #[derive(Debug, Error)]
@@ -41,6 +42,9 @@ pub enum Failure {
     /// Verification could not be done.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The local trace store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The user stopped it.
     #[error("interrupted")]
     Interrupted,
@@ -66,6 +70,7 @@ impl Failure {
             Self::Engine(_) | Self::Call(_) => 3,
             Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => 3,
             Self::Verify(error) => error.exit_code(),
+            Self::Store(_) => 4,
             Self::Build(SolveError::Cancelled) | Self::Interrupted => 130,
             Self::System(_) => 1,
         }
@@ -86,6 +91,7 @@ impl Failure {
             Self::Plan(error) => Some(error.help()).filter(|help| !help.is_empty()),
             Self::Engine(error) => Some(error.help()),
             Self::Verify(error) => Some(error.help()),
+            Self::Store(error) => Some(error.help()),
             Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => Some(
                 "see the daemon's log; what it had done is cached, so run the build again".into(),
             ),

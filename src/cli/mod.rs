@@ -19,6 +19,7 @@ mod logging;
 mod plan;
 mod redact;
 mod retain;
+mod trace;
 mod trace_line;
 pub mod trace_verify;
 mod traced;
@@ -63,13 +64,7 @@ enum Command {
     History(history::HistoryCommand),
     /// Work with traces
     #[command(subcommand)]
-    Trace(Trace),
-}
-
-#[derive(Debug, Subcommand)]
-enum Trace {
-    /// Read a trace back from Jaeger and prove that it is whole
-    Verify(trace_verify::VerifyArgs),
+    Trace(trace::TraceCommand),
 }
 
 /// Runs the command line and gives the process's exit code.
@@ -106,7 +101,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Engine(command) => engine::run(command, start),
         Command::Doctor(args) => doctor::run(args, start),
         Command::History(command) => history::run(command, start),
-        Command::Trace(Trace::Verify(args)) => verify(args, env),
+        Command::Trace(command) => trace::run(command, env),
     };
     result.unwrap_or_else(|failure| {
         // The exit code tells it too, if standard error is closed.

@@ -18,4 +18,4 @@ mod tty;
 
 pub use format::{bytes, rfc3339};
 pub use renderer::{Format, Options, Renderer, renderer};
-pub use text::clean;
+pub use text::{clean, cut, width};

@@ -74,13 +74,13 @@ fn is_format(letter: char) -> bool {
 
 /// Columns that a text without control characters takes. Terminals do not agree on letters that are put
 /// together of several; it is the most that any of them takes.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     let each = text.chars().map(|letter| letter.width().unwrap_or(0)).sum();
     text.width().max(each)
 }
 
 /// The text cut to `columns`, with `…` where something is missing.
-pub(super) fn cut(text: &str, columns: usize) -> String {
+pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }

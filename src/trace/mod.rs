@@ -3,6 +3,8 @@
 //! Lives here: the model, the Jaeger query client, the record of what a run exported.
 //! Elsewhere: making spans (`telemetry`), judging them (`verify`). Start at [`model::Span`].
 
+pub mod critical_path;
+pub mod diff;
 pub mod error;
 pub mod jaeger;
 pub mod model;

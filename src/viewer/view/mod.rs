@@ -12,7 +12,7 @@ mod stored;
 mod strings;
 #[cfg(test)]
 mod testing;
-mod tree;
+pub(crate) mod tree;
 
 pub use columns::{EventRow, Flag, ResourceRow, Spans};
 pub use findings::{FindingRow, Findings, SkippedRow, findings};

@@ -10,18 +10,18 @@ use crate::trace::model::{Span, SpanId};
 
 /// One row of the waterfall.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row<'a> {
-    pub(super) what: What<'a>,
+pub(crate) struct Row<'a> {
+    pub(crate) what: What<'a>,
     /// The row that it hangs under.
-    pub(super) parent: Option<usize>,
-    pub(super) depth: u32,
+    pub(crate) parent: Option<usize>,
+    pub(crate) depth: u32,
     /// One past the last row below it.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum What<'a> {
+pub(crate) enum What<'a> {
     Span {
         span: &'a Span,
         /// An earlier row has the same id.
@@ -44,7 +44,7 @@ enum Under {
     Missing(SpanId),
 }
 
-pub(super) fn rows(spans: &[Span]) -> Vec<Row<'_>> {
+pub(crate) fn rows(spans: &[Span]) -> Vec<Row<'_>> {
     let mut first: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
     for (index, span) in spans.iter().enumerate() {
         first.entry(span.id).or_insert(index);

@@ -1,0 +1,81 @@
+//! `dagger trace`: the traces of the local store, and verifying them.
+//!
+//! Lives here: the commands on the local store, one file each, and which trace is meant (`pick`).
+//! Elsewhere: the store and the algorithms (`trace`), proving that a trace is whole (`trace_verify`).
+
+mod compare;
+mod files;
+mod forget;
+mod list;
+mod path;
+mod pick;
+mod show;
+mod text;
+mod waterfall;
+
+use std::io::{self, ErrorKind, Write};
+
+use clap::Subcommand;
+
+use super::diagnostic::Failure;
+use super::env::Env;
+use super::trace_verify::VerifyArgs;
+
+/// Commands of `dagger trace`.
+#[derive(Debug, Subcommand)]
+pub(super) enum TraceCommand {
+    /// Read a trace back from Jaeger and prove that it is whole
+    Verify(VerifyArgs),
+    /// List the runs that are recorded on this machine, newest first
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    /// Show a trace: its spans as a waterfall, the critical path marked
+    Show(show::ShowArgs),
+    /// Show what a run waited for, from its begin to its end
+    CriticalPath(path::PathArgs),
+    /// Compare two traces, and say why steps were not cached
+    Diff(compare::DiffArgs),
+    /// Write a trace to a file that Jaeger's page or an OpenTelemetry program reads
+    Export(files::ExportArgs),
+    /// Take the traces of a file into the local store
+    Import(files::ImportArgs),
+    /// Remove runs with their traces from the local store
+    Rm(forget::RmArgs),
+    /// Remove the oldest runs from the local store
+    Prune(forget::PruneArgs),
+}
+
+/// Runs a command on the local store and gives the exit code.
+///
+/// # Errors
+/// When there is no such trace, the store cannot be used, or the result cannot be written. That nobody
+/// reads it any more (`| head`) is none.
+pub(super) fn run(command: &TraceCommand, env: &Env) -> Result<u8, Failure> {
+    let result = match command {
+        TraceCommand::Verify(args) => return super::verify(args, env),
+        TraceCommand::List(args) => list::run(args, env),
+        TraceCommand::Show(args) => show::run(args, env),
+        TraceCommand::CriticalPath(args) => path::run(args, env),
+        TraceCommand::Diff(args) => compare::run(args, env),
+        TraceCommand::Export(args) => files::export(args, env),
+        TraceCommand::Import(args) => files::import(args, env),
+        TraceCommand::Rm(args) => forget::remove(args, env),
+        TraceCommand::Prune(args) => forget::prune(args, env),
+    };
+    match result {
+        Err(Failure::System(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
+        other => other.map(|()| 0),
+    }
+}
+
+/// Writes a result to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Writes a result to standard output as JSON on lines of its own.
+fn print_json(json: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{json:#}\n"))
+}
