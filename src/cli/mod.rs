@@ -28,6 +28,7 @@ mod sizes;
 mod trace;
 mod trace_exec;
 mod trace_line;
+mod trace_rules;
 pub mod trace_verify;
 mod traced;
 mod untraced;

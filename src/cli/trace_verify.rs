@@ -19,7 +19,7 @@ use crate::verify::report::{Report, Strictness, Style, Subject, json, text};
 use crate::verify::waiting::WaitingLine;
 use crate::verify::{Target, Tolerance, judge};
 
-use super::duration;
+use super::{duration, trace_rules};
 use choose::Chosen;
 
 /// Arguments of `dagger trace verify`.
@@ -50,6 +50,10 @@ pub struct VerifyArgs {
     /// Fail also on warnings
     #[arg(long)]
     deny_warnings: bool,
+
+    /// How bad a rule's findings are: `T003=off`, `warn` or `error`; may be repeated
+    #[arg(long = "rule", value_name = "ID=LEVEL", value_parser = trace_rules::level)]
+    rules: Vec<trace_rules::Level>,
 
     /// How long to wait for a complete trace
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
@@ -256,9 +260,11 @@ fn report(
     let answer = waited.answer.as_ref().unwrap_or(&nothing);
     let tolerance = Tolerance {
         clocks: args.clock_tolerance,
+        now_ns: now_ns(),
         ..Tolerance::default()
     };
-    let judged = judge(target, answer, waited.error.as_ref(), tolerance);
+    let mut judged = judge(target, answer, waited.error.as_ref(), tolerance);
+    judged.set_levels(&args.rules);
     let strictness = Strictness {
         skipped: args.strict,
         warnings: args.deny_warnings,
@@ -295,6 +301,12 @@ impl VerifyArgs {
             no_wait: self.no_wait || self.timeout.is_zero(),
         }
     }
+}
+
+/// The time, in nanoseconds since the epoch.
+fn now_ns() -> Option<u64> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.ok().and_then(|now| u64::try_from(now.as_nanos()).ok())
 }
 
 /// A number from 0 to 1, for the pauses between reads; the middle if the system has none.

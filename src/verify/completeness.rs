@@ -55,6 +55,7 @@ impl Completeness {
             scope: Scope::new(target, &index),
             tolerance: Tolerance::default(),
             unreadable: &[],
+            foreign: answer.foreign,
             error: None,
         };
         let mut found = 0;

@@ -22,6 +22,8 @@ pub struct Evidence<'a> {
     pub tolerance: Tolerance,
     /// Why spans of the answer could not be read.
     pub unreadable: &'a [String],
+    /// How many spans of other traces were in the answer.
+    pub foreign: usize,
     /// Why the last read failed.
     pub error: Option<&'a TraceError>,
 }
@@ -33,6 +35,8 @@ pub struct Tolerance {
     pub rounding: Duration,
     /// Between the clocks of two hosts.
     pub clocks: Duration,
+    /// What time it is, in nanoseconds since the epoch, if that can be said.
+    pub now_ns: Option<u64>,
 }
 
 impl Default for Tolerance {
@@ -40,6 +44,7 @@ impl Default for Tolerance {
         Self {
             rounding: Duration::from_micros(2),
             clocks: Duration::from_millis(100),
+            now_ns: None,
         }
     }
 }
@@ -101,6 +106,11 @@ impl<'a> Evidence<'a> {
                 .is_some_and(|parent| Some(parent) != remote && self.index.get(parent).is_none())
         })
     }
+}
+
+/// Is it the span of a whole command of dagger's?
+pub(super) fn is_command(span: &Span) -> bool {
+    span.name.starts_with(names::COMMAND)
 }
 
 /// Was it ended on purpose, because something else ended?

@@ -1,7 +1,7 @@
 //! Holds the rules against a trace.
 
 use super::evidence::{Evidence, Tolerance};
-use super::finding::Outcome;
+use super::finding::{Outcome, Severity};
 use super::index::Index;
 use super::rules::{RULES, Rule};
 use super::scope::Scope;
@@ -41,6 +41,7 @@ pub fn judge(
         scope,
         tolerance,
         unreadable: &answer.unreadable,
+        foreign: answer.foreign,
         error,
     };
     let nothing = index.spans().is_empty();
@@ -66,5 +67,26 @@ pub fn judge(
         root: evidence.entry().cloned(),
         spans: evidence.members().count(),
         services,
+    }
+}
+
+impl Judged {
+    /// Sets how bad the findings of some rules are; `None`: the rule is not asked.
+    pub fn set_levels(&mut self, levels: &[(&'static Rule, Option<Severity>)]) {
+        for (rule, level) in levels {
+            match level {
+                None => self.outcomes.retain(|(other, _)| other.id != rule.id),
+                Some(severity) => {
+                    let outcomes = self.outcomes.iter_mut();
+                    for (_, outcome) in outcomes.filter(|(other, _)| other.id == rule.id) {
+                        if let Outcome::Checked(findings) = outcome {
+                            for finding in findings {
+                                finding.severity = Some(*severity);
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -19,6 +19,7 @@ use clap::Subcommand;
 
 use super::diagnostic::Failure;
 use super::trace_exec::{self, ExecArgs};
+use super::trace_rules::{self, ExplainArgs, RulesArgs};
 use super::trace_verify::VerifyArgs;
 use super::traced::Start;
 
@@ -27,6 +28,10 @@ use super::traced::Start;
 pub(super) enum TraceCommand {
     /// Read a trace back from Jaeger and prove that it is whole
     Verify(VerifyArgs),
+    /// List the rules that verify checks
+    Rules(RulesArgs),
+    /// Say what a rule proves, when it fails and what to do then
+    Explain(ExplainArgs),
     /// Run a command in a span, with TRACEPARENT set for what it starts
     Exec(ExecArgs),
     /// List the runs that are recorded on this machine, newest first
@@ -58,6 +63,8 @@ pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failur
     let result = match command {
         TraceCommand::Verify(args) => return super::verify(args, env),
         TraceCommand::Exec(args) => return trace_exec::run(args, start),
+        TraceCommand::Rules(args) => trace_rules::list(args).map_err(Failure::from),
+        TraceCommand::Explain(args) => trace_rules::explain(args).map_err(Failure::from),
         TraceCommand::List(args) => list::run(args, env),
         TraceCommand::Show(args) => show::run(args, env),
         TraceCommand::CriticalPath(args) => path::run(args, env),

@@ -11,6 +11,8 @@ pub(super) const MARKED: Rule = Rule {
     name: "cache-marked",
     severity: Severity::Error,
     proves: "cache can be measured",
+    fails: "a step without `buildkit.cached`",
+    mend: "the event that says it was lost",
     check: check_marked,
 };
 
@@ -19,6 +21,8 @@ pub(super) const TOTALS: Rule = Rule {
     name: "cache-totals",
     severity: Severity::Error,
     proves: "totals agree",
+    fails: "the totals on `solve` are not those of its steps",
+    mend: "the span of a step was lost, or a step was counted twice",
     check: check_totals,
 };
 

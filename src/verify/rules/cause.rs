@@ -11,6 +11,8 @@ pub(super) const RULE: Rule = Rule {
     name: "error-has-cause",
     severity: Severity::Warn,
     proves: "failure is readable",
+    fails: "a failed span without a description, an exception or, for a step, its last lines",
+    mend: "an error without words was passed on: please report it",
     check,
 };
 

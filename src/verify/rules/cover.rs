@@ -13,6 +13,8 @@ pub(super) const RULE: Rule = Rule {
     name: "root-covers",
     severity: Severity::Error,
     proves: "the root is the run",
+    fails: "a span of ours is outside the root by more than 2 µs; a step, which has the daemon's times, by more than `--clock-tolerance`",
+    mend: "the root was closed early, or the daemon's clock is wrong",
     check,
 };
 

@@ -10,6 +10,8 @@ pub(super) const RULE: Rule = Rule {
     name: "exit-code-agrees",
     severity: Severity::Error,
     proves: "trace and process agree",
+    fails: "exit code 0 and a failed root, or the contrary; another exit code in the run record",
+    mend: "the status was not set: please report it",
     check,
 };
 

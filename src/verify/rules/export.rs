@@ -13,6 +13,8 @@ pub(super) const COUNT: Rule = Rule {
     name: "export-count",
     severity: Severity::Error,
     proves: "nothing was lost on the way",
+    fails: "a span of the export report is not there; ours beyond the report are a warning",
+    mend: "see the collector's queue and log; an agent (UDP) loses spans without a word",
     check: check_count,
 };
 
@@ -21,6 +23,8 @@ pub(super) const CLEAN: Rule = Rule {
     name: "export-clean",
     severity: Severity::Error,
     proves: "the exporter handed everything over",
+    fails: "spans were dropped, unfinished or refused",
+    mend: "see whether the collector runs and is reachable from where the build ran",
     check: check_clean,
 };
 

@@ -11,6 +11,8 @@ pub(super) const RULE: Rule = Rule {
     name: "trace-found",
     severity: Severity::Error,
     proves: "it was stored",
+    fails: "no span is there; spans that cannot be read are a warning",
+    mend: "see whether the build exported to this Jaeger, and whether it has dropped the trace since",
     check,
 };
 

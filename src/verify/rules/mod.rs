@@ -4,18 +4,29 @@
 //! with a count.
 
 mod cache;
+mod cancelled;
 mod cause;
 mod cover;
+mod dark;
+mod docs;
 mod exit_code;
 mod export;
 mod found;
+mod known;
 mod one_root;
 mod orphans;
+mod parties;
 mod propagation;
+mod secrets;
+mod shape;
+mod steps;
 mod swallowed;
+mod times;
 mod unique;
 
 use std::fmt;
+
+pub use docs::{explain, list, markdown};
 
 use super::evidence::Evidence;
 use super::finding::{Outcome, Severity};
@@ -30,6 +41,10 @@ pub struct Rule {
     pub severity: Severity,
     /// What it proves.
     pub proves: &'static str,
+    /// When it finds something.
+    pub fails: &'static str,
+    /// What to do then.
+    pub mend: &'static str,
     check: fn(&Evidence<'_>) -> Outcome,
 }
 
@@ -39,18 +54,40 @@ pub static RULES: &[Rule] = &[
     one_root::RULE,
     orphans::RULE,
     unique::RULE,
+    shape::ACYCLIC,
+    shape::ONE_TRACE,
     export::COUNT,
     export::CLEAN,
+    times::FINISHED,
+    times::INSIDE,
     cover::RULE,
+    times::SKEW,
+    times::POSITIVE,
     propagation::RPC,
     propagation::CALLBACK,
     propagation::DAEMON,
+    steps::SEEN_TWICE,
+    steps::COMPLETE,
+    parties::SERVICES,
+    parties::RESOURCE,
     swallowed::RULE,
     exit_code::RULE,
     cause::RULE,
+    cancelled::RULE,
     cache::MARKED,
     cache::TOTALS,
+    known::NAMES,
+    secrets::RULE,
+    known::BOUNDS,
+    dark::GAPS,
 ];
+
+/// The rule of this id, in either case, or of this name.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    RULES
+        .iter()
+        .find(|rule| rule.id.eq_ignore_ascii_case(id) || rule.name == id)
+}
 
 impl Rule {
     /// Holds the rule against a trace.

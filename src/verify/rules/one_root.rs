@@ -10,6 +10,8 @@ pub(super) const RULE: Rule = Rule {
     name: "one-root",
     severity: Severity::Error,
     proves: "one tree",
+    fails: "not exactly one span has no parent; with `TRACEPARENT`, not exactly one of the run's hangs under it",
+    mend: "the root is sent last: the process may have been killed before it was",
     check,
 };
 

@@ -13,6 +13,8 @@ pub(super) const RULE: Rule = Rule {
     name: "no-orphans",
     severity: Severity::Error,
     proves: "no hole",
+    fails: "a span's parent is not there",
+    mend: "see T007: either the parent was never exported, or it was lost on the way",
     check,
 };
 

@@ -13,6 +13,8 @@ pub(super) const RPC: Rule = Rule {
     name: "rpc-propagated",
     severity: Severity::Error,
     proves: "the context reached the daemon",
+    fails: "a call that the daemon answered has no server span in `buildkitd`",
+    mend: "the `traceparent` metadata was not sent, or the daemon's exporter is late (--timeout)",
     check: check_rpc,
 };
 
@@ -21,6 +23,8 @@ pub(super) const CALLBACK: Rule = Rule {
     name: "callback-parented",
     severity: Severity::Error,
     proves: "the way back works",
+    fails: "a call of the daemon does not hang under a span of `buildkitd`",
+    mend: "the daemon did not send `traceparent` with its call",
     check: check_callback,
 };
 
@@ -29,6 +33,8 @@ pub(super) const DAEMON: Rule = Rule {
     name: "daemon-present",
     severity: Severity::Error,
     proves: "the daemon's spans are there",
+    fails: "no span of `buildkitd`",
+    mend: "start buildkitd with JAEGER_TRACE or OTEL_EXPORTER_JAEGER_ENDPOINT set to the same Jaeger",
     check: check_daemon,
 };
 

@@ -13,6 +13,8 @@ pub(super) const RULE: Rule = Rule {
     name: "error-reaches-root",
     severity: Severity::Error,
     proves: "failure is visible",
+    fails: "a failed span of ours hangs under one that did not fail, and neither was cancelled or retried",
+    mend: "an error was dropped on its way up: please report it",
     check,
 };
 

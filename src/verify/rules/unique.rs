@@ -10,6 +10,8 @@ pub(super) const RULE: Rule = Rule {
     name: "unique-ids",
     severity: Severity::Error,
     proves: "ids identify",
+    fails: "one id, several spans that differ; equal copies are a warning",
+    mend: "a batch was sent twice, or two exporters send the same spans, as `buildctl` with a daemon that passes its spans on does",
     check,
 };
 
