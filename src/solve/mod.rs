@@ -4,6 +4,7 @@
 //! for meanwhile (`session`), what people see (`progress`). Start at [`Solve::run`].
 
 mod actions;
+mod built_in;
 mod dockerfile;
 mod error;
 mod events;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, field::Empty, info_span};
 
+use super::built_in;
 use super::error::SolveError;
 use super::record::{Totals, VertexRecorder};
 use super::request::Solve;
@@ -151,6 +152,10 @@ impl Solve {
                 step: totals.unfinished.clone(),
                 source,
             },
+            SolveError::Failed(mut failure) => {
+                built_in::explain(&mut failure, client.address(), self);
+                SolveError::Failed(failure)
+            }
             other => other,
         });
         let result = result.and_then(|response| {

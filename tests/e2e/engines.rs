@@ -253,6 +253,25 @@ fn dockers_built_in_buildkit_builds_and_exports_files() {
 }
 
 #[test]
+fn what_dockers_built_in_buildkit_lacks_is_said() {
+    let context = Context::three_stages("builtin-lacks");
+    for (flags, lacks) in [
+        (["--output", "type=oci,dest=out.tar"], "the output `oci`"),
+        (
+            ["--cache-to", "type=local,dest=cache"],
+            "a cache of type `local`",
+        ),
+    ] {
+        let run = Dagger::up(context.path(), Engine::Http, &flags)
+            .env("BUILDKIT_HOST", "docker://")
+            .env("DOCKER_HOST", &docker_host())
+            .run()
+            .expect(1);
+        assert!(run.stderr.contains(lacks), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn helpers_are_spans_and_do_not_outlive_a_killed_dagger() {
     let dir = tempfile::tempdir().expect("a directory");
     let pid_file = dir.path().join("pid");
