@@ -341,7 +341,7 @@ fn secrets_are_nowhere() {
             assert!(!String::from_utf8_lossy(&spans.stdout).contains(secret));
         }
     }
-    let history = Dagger::new(context.path(), &["history", "list"])
+    let history = Dagger::new(context.path(), &["history", "ls"])
         .env("BUILDKIT_HOST", &crate::support::bed().unix(Engine::Http))
         .run();
     assert!(!history.stdout.contains(secret) && !history.stderr.contains(secret));
