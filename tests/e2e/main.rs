@@ -26,6 +26,7 @@ mod plans;
 mod registry;
 mod same_as_buildctl;
 mod seed;
+mod trace_commands;
 mod trace_exec;
 mod trace_matrix;
 mod traced_build;
