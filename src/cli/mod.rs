@@ -4,6 +4,7 @@
 //! Start at [`run`].
 
 mod build_flags;
+mod completion;
 mod connecting;
 mod daemon_spans;
 mod diagnostic;
@@ -73,7 +74,18 @@ enum Command {
     /// Work with traces
     #[command(subcommand)]
     Trace(trace::TraceCommand),
+    /// Print the script that makes a shell complete dagger's commands and flags
+    #[command(after_help = COMPLETION_HELP)]
+    Completion(completion::CompletionArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    Man(completion::ManArgs),
 }
+
+/// Where each shell looks for the script.
+const COMPLETION_HELP: &str = "\
+bash:  dagger completion bash > ~/.local/share/bash-completion/completions/dagger
+zsh:   dagger completion zsh > DIR/_dagger       (DIR: one of $fpath)
+fish:  dagger completion fish > ~/.config/fish/completions/dagger.fish";
 
 /// Runs the command line and gives the process's exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
@@ -96,7 +108,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Engine(command) => command.connection().verbose,
         Command::Doctor(args) => args.connection.verbose,
         Command::History(command) => command.connection().verbose,
-        Command::Plan(_) | Command::Trace(_) => 0,
+        Command::Plan(_) | Command::Trace(_) | Command::Completion(_) | Command::Man(_) => 0,
     };
     let start = Start {
         env,
@@ -110,6 +122,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
         Command::Doctor(args) => doctor::run(args, start),
         Command::History(command) => history::run(command, start),
         Command::Trace(command) => trace::run(command, start),
+        Command::Completion(args) => completion::complete(args),
+        Command::Man(args) => completion::man(args, env),
     };
     result.unwrap_or_else(|failure| {
         // The exit code tells it too, if standard error is closed.

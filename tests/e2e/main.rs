@@ -11,6 +11,7 @@
 mod support;
 
 mod bad_input;
+mod completion;
 mod default_order;
 mod docs;
 mod doctor;
