@@ -12,6 +12,7 @@ mod support;
 
 mod bad_input;
 mod completion;
+mod dashboards;
 mod default_order;
 mod docs;
 mod doctor;

@@ -66,11 +66,10 @@ fn tracing() {
     let home = tempfile::tempdir().expect("a directory");
     let context = Context::three_stages("seed-tracing");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::copy(
-        root.join("tracing.compose.yaml"),
-        context.join("tracing.compose.yaml"),
-    )
-    .expect("the compose file");
+    std::fs::create_dir(context.join("dashboards")).expect("a directory");
+    for file in ["tracing.compose.yaml", "dashboards/jaeger.yaml"] {
+        std::fs::copy(root.join(file), context.join(file)).expect("a file of the checkout");
+    }
     let said = type_in(TRACING, &context, home.path());
     let trace = said.lines().find_map(|line| line.strip_prefix("trace "));
     let trace = trace

@@ -76,6 +76,11 @@ impl Bed {
             .to_owned()
     }
 
+    /// One of the programs of the bed.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        Path::new(&self.fact("/bin")).join(name)
+    }
+
     /// Jaeger's query URL.
     pub(crate) fn query_url(&self) -> String {
         self.fact("/jaeger/query_url")
