@@ -45,6 +45,14 @@ pub enum Failure {
     /// The local trace store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Spans could not be sent to where they belong.
+    #[error("{message}")]
+    Waiting {
+        /// How many wait, where and why.
+        message: String,
+        /// What to do then.
+        help: String,
+    },
     /// The command that was run in a span ended with this code.
     #[error("`{program}` ended with {code}")]
     Exited {
@@ -86,7 +94,7 @@ impl Failure {
             Self::Engine(_) | Self::Call(_) => 3,
             Self::Build(SolveError::Engine(_) | SolveError::Lost { .. }) => 3,
             Self::Verify(error) => error.exit_code(),
-            Self::Store(_) => 4,
+            Self::Store(_) | Self::Waiting { .. } => 4,
             Self::Build(SolveError::Cancelled) | Self::Interrupted => 130,
             Self::Exited { code, .. } => *code,
             Self::NotRun { .. } => 127,
@@ -104,7 +112,7 @@ impl Failure {
 
     pub(super) fn help(&self) -> Option<String> {
         match self {
-            Self::Usage { help, .. } => Some(help.clone()),
+            Self::Usage { help, .. } | Self::Waiting { help, .. } => Some(help.clone()),
             Self::Settings(error) => Some(error.help()),
             Self::Plan(error) => Some(error.help()).filter(|help| !help.is_empty()),
             Self::Engine(error) => Some(error.help()),

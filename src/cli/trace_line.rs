@@ -24,6 +24,7 @@ pub(super) fn print(
             "spans": record.export.total(),
             "daemon": record.export.daemon,
             "routes": record.export.routes,
+            "spool": record.export.spool,
             "lost": lost,
         });
         return writeln!(out, "{line}");
@@ -38,6 +39,14 @@ pub(super) fn print(
     }
     if quiet {
         return Ok(());
+    }
+    if let Some(delivered) = record.export.spool.as_ref().map(|spool| spool.delivered)
+        && delivered > 0
+    {
+        writeln!(
+            out,
+            "{delivered} spans of earlier runs that had waited were delivered"
+        )?;
     }
     let trace = &record.trace;
     let spans = record.export.total();
@@ -115,8 +124,15 @@ fn losses(record: &RunRecord) -> Option<String> {
     for route in &export.routes {
         if !route.lost.is_empty() || route.error.is_some() {
             let why = route.error.as_deref().unwrap_or("not sent in time");
+            let kept = match route.spooled {
+                0 => String::new(),
+                spans if spans as usize == route.lost.len() => {
+                    "; they wait for the next run or `dagger trace push`".to_owned()
+                }
+                spans => format!("; {spans} wait for the next run or `dagger trace push`"),
+            };
             parts.push(format!(
-                "{} of {} spans did not reach {}: {why}",
+                "{} of {} spans did not reach {}: {why}{kept}",
                 route.lost.len(),
                 export.total(),
                 route.address
@@ -166,6 +182,7 @@ mod tests {
             address: "http://localhost:14268/api/traces".into(),
             delivered,
             lost: lost.iter().map(|id| (*id).into()).collect(),
+            spooled: 0,
             error: error.map(Into::into),
         }
     }

@@ -17,6 +17,7 @@ use super::logging::Level;
 use super::{interrupt, redact, retain, trace_line};
 use crate::buildkit::Propagate;
 use crate::telemetry::{self, Handle, LocalRun, RemoteParent, Settings, ci};
+use crate::trace::jaeger::QueryUrl;
 use crate::trace::model::TraceId;
 use crate::trace::report::RunRecord;
 use crate::trace::store::NewRun;
@@ -156,7 +157,7 @@ impl Start<'_> {
         })?;
         let trace = telemetry.trace_id();
         let (export, kept) = telemetry.shutdown(EXPORT_DEADLINE);
-        let record = RunRecord {
+        let mut record = RunRecord {
             schema: 1,
             trace: trace.to_string(),
             root: root.map(|id| id.to_string()).unwrap_or_default(),
@@ -166,10 +167,11 @@ impl Start<'_> {
             directory: env.cwd.display().to_string(),
             started_ms: millis(started),
             exit_code: i32::from(code),
-            query_url: env.get("JAEGER_QUERY_URL"),
+            // Without the credentials that may be in it.
+            query_url: query_url(env).map(|url| url.to_string()),
             export,
         };
-        retain::keep(kept, &record, env);
+        retain::keep(kept, &mut record, env);
         self.summarize(&record);
         trace_line::print(&mut std::io::stderr(), &record, quiet, json, env.colour())?;
         runtime.shutdown_background();
@@ -199,6 +201,7 @@ impl Start<'_> {
                 pid: std::process::id(),
                 plan_digest: None,
             },
+            query_url: query_url(self.env),
         })
     }
 
@@ -241,6 +244,11 @@ fn end(root: &Span, result: &Result<(), Failure>, env: &Env) -> u8 {
         let _ = failure.print(&mut std::io::stderr(), env.colour());
     }
     code
+}
+
+/// Where Jaeger can be asked, if that was said and can be read.
+pub(super) fn query_url(env: &Env) -> Option<QueryUrl> {
+    env.get("JAEGER_QUERY_URL")?.parse().ok()
 }
 
 fn millis(time: SystemTime) -> u64 {

@@ -31,17 +31,13 @@ pub(super) struct Agent {
 impl Agent {
     /// Resolves the name. Made on the thread that exports.
     pub(super) fn new(host: &str, port: u16, resource: &Resource) -> Result<Self, ExportError> {
-        let failed = |reason: String| ExportError {
-            reason,
-            passing: false,
-        };
         let endpoint = if host.contains(':') {
             format!("[{host}]:{port}")
         } else {
             format!("{host}:{port}")
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+        let runtime = runtime.map_err(ExportError::unsent)?;
         let exporter = opentelemetry_jaeger::new_agent_pipeline()
             .with_endpoint(endpoint)
             .with_service_name(resource.service.clone())
@@ -50,7 +46,7 @@ impl Agent {
             .with_max_packet_size(PACKET_BYTES)
             .with_auto_split_batch(true)
             .build_sync_agent_exporter()
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(ExportError::unsent)?;
         Ok(Self { exporter, runtime })
     }
 }
@@ -84,6 +80,8 @@ impl Agent {
         sent.map_err(|error| ExportError {
             reason: error.to_string(),
             passing: false,
+            // The datagrams before it have left.
+            uncertain: true,
         })
     }
 }

@@ -29,14 +29,10 @@ impl Collector {
         credentials: Option<(String, String)>,
         resource: &Resource,
     ) -> Result<Self, ExportError> {
-        let failed = |reason: String| ExportError {
-            reason,
-            passing: false,
-        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+        let runtime = runtime.map_err(ExportError::unsent)?;
         let client = Client::new(url.clone(), credentials)?;
         let exporter = opentelemetry_jaeger::new_collector_pipeline()
             .with_service_name(resource.service.clone())
@@ -46,7 +42,7 @@ impl Collector {
             .with_endpoint(url.as_str())
             .with_http_client(client)
             .build_collector_exporter::<opentelemetry_sdk::runtime::Tokio>()
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(ExportError::unsent)?;
         Ok(Self { runtime, exporter })
     }
 }
@@ -57,12 +53,12 @@ impl Exporter for Collector {
         self.runtime
             .block_on(self.exporter.export(batch))
             .map_err(|error| {
-                let text = error.to_string();
                 let own = innermost::<Refusal>(&error);
-                own.map_or(
-                    ExportError {
-                        reason: text,
+                own.map_or_else(
+                    || ExportError {
+                        reason: error.to_string(),
                         passing: false,
+                        uncertain: true,
                     },
                     |refusal| refusal.0.clone(),
                 )

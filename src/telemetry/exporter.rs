@@ -21,4 +21,17 @@ pub struct ExportError {
     pub reason: String,
     /// May the same batch be accepted a moment later?
     pub passing: bool,
+    /// May the destination have some of it all the same? False: surely not.
+    pub uncertain: bool,
+}
+
+impl ExportError {
+    /// Nothing was sent, and trying again is of no use.
+    pub(super) fn unsent(reason: impl ToString) -> Self {
+        Self {
+            reason: reason.to_string(),
+            passing: false,
+            uncertain: false,
+        }
+    }
 }

@@ -1,22 +1,25 @@
 //! Starting, asking for the context of a span, and ending with a report.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::backlog::Backlog;
 use super::local::{Kept, Local, LocalRun};
 use super::parent::{RemoteParent, traceparent};
-use super::pipeline::{self, Shared};
+use super::pipeline::{self, Ledger, Shared};
 use super::recorded::Recorded;
 use super::recorder::{self, Recorder};
 use super::settings::{Destination, Settings};
-use crate::trace::model::{Span, SpanId, TraceId};
-use crate::trace::report::{DaemonReport, ExportReport, Route, RouteReport};
+use crate::trace::model::{Resource, Span, SpanId, TraceId};
+use crate::trace::report::{DaemonReport, ExportReport, RouteReport};
+use crate::trace::store::SpoolRoute;
 
 /// Spans waiting for the exporter (as `OTEL_BSP_MAX_QUEUE_SIZE`'s default).
 /// Full: the span is not exported, and the report names it.
@@ -26,7 +29,8 @@ const QUEUE_SPANS: usize = 2_048;
 pub struct Telemetry {
     handle: Handle,
     recorded: Arc<Recorded>,
-    export: Option<Export>,
+    exports: Vec<Export>,
+    backlog: Option<Backlog>,
     local: Option<Local>,
 }
 
@@ -40,11 +44,63 @@ pub struct Handle {
     recorded: Arc<Recorded>,
 }
 
-/// The exporting thread, as seen from outside.
+/// An exporting thread, as seen from outside.
 struct Export {
     destination: Destination,
     progress: Shared,
     ended: Receiver<()>,
+}
+
+impl Export {
+    fn start(
+        destination: Destination,
+        resource: Arc<Resource>,
+        ledger: Ledger,
+    ) -> (SyncSender<Span>, Self) {
+        let (queue, spans) = sync_channel(QUEUE_SPANS);
+        let progress = Shared::default();
+        let (done, ended) = sync_channel::<()>(1);
+        let (shared, to) = (progress.clone(), destination.clone());
+        std::thread::spawn(move || {
+            pipeline::run(&spans, &to, &resource, &shared, &ledger);
+            // Nobody waits any more: the deadline has passed.
+            let _ = done.send(());
+        });
+        let export = Self {
+            destination,
+            progress,
+            ended,
+        };
+        (queue, export)
+    }
+
+    /// Waits for what is left, and says what became of `expected`.
+    fn end(self, deadline: Duration, until: Instant, expected: &[SpanId]) -> RouteReport {
+        let left = until.saturating_duration_since(Instant::now());
+        let in_time = self.ended.recv_timeout(left).is_ok();
+        let progress = self.progress.lock();
+        let delivered: HashSet<_> = progress.delivered.iter().collect();
+        let lost: Vec<_> = expected
+            .iter()
+            .filter(|id| !delivered.contains(id))
+            .map(ToString::to_string)
+            .collect();
+        let late = (!in_time && !lost.is_empty())
+            .then(|| format!("no answer within {} s", deadline.as_secs()));
+        let SpoolRoute { route, address } = self.destination.spool_route();
+        RouteReport {
+            route,
+            address,
+            delivered: delivered.len() as u64,
+            error: if lost.is_empty() {
+                None
+            } else {
+                late.or(progress.error.clone())
+            },
+            lost,
+            spooled: 0,
+        }
+    }
 }
 
 /// How long the local store may delay the exit.
@@ -68,38 +124,34 @@ where
         ),
     };
     let exports = settings.sampler.exports(trace, parent.as_ref());
-    let destination = settings.destination.clone().filter(|_| exports);
     let unsampled = !exports;
-    let (queue, export) = match destination.clone() {
-        None => (None, None),
-        Some(destination) => {
-            let (queue, spans) = sync_channel(QUEUE_SPANS);
-            let progress = Shared::default();
-            let (done, ended) = sync_channel::<()>(1);
-            let (shared, to, of) = (progress.clone(), destination.clone(), resource.clone());
-            std::thread::spawn(move || {
-                pipeline::run(&spans, &to, &of, &shared);
-                // Nobody waits any more: the deadline has passed.
-                let _ = done.send(());
-            });
-            (
-                Some(queue),
-                Some(Export {
-                    destination,
-                    progress,
-                    ended,
-                }),
-            )
-        }
-    };
+    let destinations: Vec<_> = settings
+        .destination
+        .iter()
+        .filter(|_| exports)
+        .cloned()
+        .collect();
+    let backlog = local
+        .as_ref()
+        .filter(|_| !destinations.is_empty())
+        .map(|local| Backlog::start(destinations.clone(), resource.clone(), local));
     let (keep, local) = local
         .map(|mut local| {
             local.run.trace = trace;
             local.run.remote_parent = remote;
-            Local::start(local)
+            let routes = destinations.iter().map(Destination::spool_route);
+            Local::start(local, routes.collect())
         })
         .unzip();
-    let recorded = Arc::new(Recorded::new(queue, keep, random()));
+    let (queues, exports): (Vec<_>, _) = destinations
+        .iter()
+        .enumerate()
+        .map(|(way, to)| {
+            let ledger = keep.clone().map(|keep| (keep, way));
+            Export::start(to.clone(), resource.clone(), ledger)
+        })
+        .unzip();
+    let recorded = Arc::new(Recorded::new(queues, keep, random()));
     let layer = Recorder {
         trace,
         remote,
@@ -110,7 +162,7 @@ where
     let handle = Handle {
         trace,
         tracestate,
-        destination: destination.map(Arc::new),
+        destination: destinations.into_iter().next().map(Arc::new),
         unsampled,
         recorded: recorded.clone(),
     };
@@ -119,7 +171,8 @@ where
         Telemetry {
             handle,
             recorded,
-            export,
+            exports,
+            backlog,
             local,
         },
     )
@@ -196,49 +249,49 @@ impl Telemetry {
     /// Sends what is left and says what became of every span. Takes `deadline` at most, and some seconds
     /// more if the local store hangs.
     pub fn shutdown(self, deadline: Duration) -> (ExportReport, Option<Kept>) {
+        let until = Instant::now() + deadline;
         self.recorded.close();
+        if let Some(backlog) = &self.backlog {
+            backlog.stop();
+        }
         let (ended, open, dropped) = self.recorded.ids();
         let (daemon, imported) = self.recorded.daemon();
-        let text = |ids: Vec<SpanId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let routes = self.export.map(|export| {
-            let in_time = export.ended.recv_timeout(deadline).is_ok();
-            let progress = export.progress.lock();
-            let delivered: std::collections::HashSet<_> = progress.delivered.iter().collect();
-            let lost: Vec<_> = ended
-                .iter()
-                .chain(&imported)
-                .filter(|id| !delivered.contains(id) && !dropped.contains(id))
-                .copied()
-                .collect();
-            let late = (!in_time && !lost.is_empty())
-                .then(|| format!("no answer within {} s", deadline.as_secs()));
-            RouteReport {
-                route: match export.destination {
-                    Destination::Collector { .. } => Route::Collector,
-                    Destination::Otlp { .. } => Route::Otlp,
-                    Destination::Agent { .. } => Route::Agent,
-                },
-                address: export.destination.to_string(),
-                delivered: delivered.len() as u64,
-                error: if lost.is_empty() {
-                    None
-                } else {
-                    late.or(progress.error.clone())
-                },
-                lost: text(lost),
-            }
-        });
+        let text = |ids: &[SpanId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected: Vec<_> = ended
+            .iter()
+            .chain(&imported)
+            .filter(|id| !dropped.contains(id))
+            .copied()
+            .collect();
+        let exports = self.exports.into_iter();
+        let mut routes: Vec<_> = exports
+            .map(|export| export.end(deadline, until, &expected))
+            .collect();
+        let spool = self.backlog.and_then(|backlog| backlog.end(until));
         let kept = self.local.map(|local| {
             let mut kept = local.end(LOCAL_DEADLINE).unwrap_or_default();
             kept.lost += self.recorded.unkept();
             kept
         });
+        let lossy = !dropped.is_empty() || routes.iter().any(|route| !route.lost.is_empty());
+        if let (true, Some(Some((store, run)))) = (lossy, kept.as_ref().map(|kept| &kept.run)) {
+            // What cannot be counted is not said to be safe.
+            for (waits, spans) in store.spooled(*run).unwrap_or_default() {
+                let mut routes = routes.iter_mut();
+                let route = routes
+                    .find(|route| route.route == waits.route && route.address == waits.address);
+                if let Some(route) = route {
+                    route.spooled = spans;
+                }
+            }
+        }
         let report = ExportReport {
-            spans: text(ended),
-            unfinished: text(open),
-            dropped: text(dropped),
-            routes: routes.into_iter().collect(),
+            spans: text(&ended),
+            unfinished: text(&open),
+            dropped: text(&dropped),
+            routes,
             daemon,
+            spool,
             unsampled: self.handle.unsampled,
         };
         (report, kept)

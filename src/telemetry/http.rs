@@ -35,10 +35,7 @@ impl Poster {
             // Reading the system's certificates takes longer than a small export.
             http = http.tls_certs_only([]);
         }
-        let http = http.build().map_err(|error| ExportError {
-            reason: error.to_string(),
-            passing: false,
-        })?;
+        let http = http.build().map_err(ExportError::unsent)?;
         Ok(Self {
             url,
             looks_like,
@@ -59,10 +56,10 @@ impl Poster {
         let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
         if status.is_success() && is_page {
             // Jaeger's query port answers every unknown path with its page.
-            return Err(ExportError {
-                reason: format!("answered with a web page; {}", self.looks_like),
-                passing: false,
-            });
+            return Err(ExportError::unsent(format!(
+                "answered with a web page; {}",
+                self.looks_like
+            )));
         }
         let said = answer.bytes().await.unwrap_or_default();
         if status.is_success() {
@@ -78,7 +75,12 @@ impl Poster {
         if status.as_u16() == 404 || status.as_u16() == 405 {
             reason = format!("{reason}; {}", self.looks_like);
         }
-        Err(ExportError { reason, passing })
+        Err(ExportError {
+            reason,
+            passing,
+            // A collector whose queue is full has taken the first spans of the batch.
+            uncertain: status.is_server_error(),
+        })
     }
 }
 
@@ -88,6 +90,7 @@ fn unsent(error: &reqwest::Error) -> ExportError {
         return ExportError {
             reason: format!("no answer within {} s", REQUEST.as_secs()),
             passing: false,
+            uncertain: !error.is_connect(),
         };
     }
     let root = std::iter::successors(error.source(), |&error| error.source()).last();
@@ -98,5 +101,6 @@ fn unsent(error: &reqwest::Error) -> ExportError {
     ExportError {
         reason: text.to_lowercase(),
         passing: error.is_connect(),
+        uncertain: !error.is_connect() && !error.is_builder(),
     }
 }

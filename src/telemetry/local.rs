@@ -2,13 +2,15 @@
 //! exported elsewhere. A process that is killed leaves what had ended by then.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use crate::trace::model::Span;
-use crate::trace::store::{NewRun, RunId, Store, StoreError};
+use crate::trace::jaeger::QueryUrl;
+use crate::trace::model::{Span, SpanId, TraceId};
+use crate::trace::ns;
+use crate::trace::store::{Claim, NewRun, Outgoing, RunId, SpoolRoute, Store, StoreError};
 
 /// Spans waiting for the store. Full: the span is not in the local trace, and counted.
 const QUEUE_SPANS: usize = 16_384;
@@ -26,6 +28,8 @@ pub struct LocalRun {
     pub state_dir: PathBuf,
     /// The run; its trace is set when recording starts.
     pub run: NewRun,
+    /// Where Jaeger can be asked what it has; `None`: that is not known.
+    pub query_url: Option<QueryUrl>,
 }
 
 /// What became of the local trace.
@@ -33,80 +37,182 @@ pub struct LocalRun {
 pub struct Kept {
     /// The store and the run in it, if it could be opened.
     pub run: Option<(Store, RunId)>,
+    /// Holds the run's spans that were not delivered; to be released when the run's record is written.
+    pub claim: Option<Claim>,
     /// The first failure.
     pub error: Option<StoreError>,
     /// Spans that are not in it.
     pub lost: u64,
 }
 
+/// What the writing thread is told. Of a span first that there is one, then what became of it.
+#[derive(Debug)]
+pub(super) enum Item {
+    Span {
+        span: Box<Span>,
+        /// Is it to be exported?
+        outgoing: bool,
+    },
+    /// A destination, by its place in the settings, has taken spans.
+    Delivered { way: usize, spans: Vec<SpanId> },
+    /// Or has not; perhaps it has all the same.
+    Refused {
+        way: usize,
+        spans: Vec<SpanId>,
+        uncertain: bool,
+    },
+    /// No more will come.
+    End,
+}
+
 /// The writing thread, as seen from outside.
 pub(super) struct Local {
+    queue: SyncSender<Item>,
     kept: Receiver<Kept>,
 }
 
 impl Local {
     /// Starts the thread; the store is opened there, while the run goes on.
-    pub(super) fn start(local: LocalRun) -> (SyncSender<Span>, Self) {
-        let (queue, spans) = sync_channel(QUEUE_SPANS);
+    pub(super) fn start(local: LocalRun, routes: Vec<SpoolRoute>) -> (SyncSender<Item>, Self) {
+        let (queue, items) = sync_channel(QUEUE_SPANS);
         let (done, kept) = sync_channel(1);
         std::thread::spawn(move || {
             // Nobody waits any more: the deadline has passed.
-            let _ = done.send(write(&local, &spans));
+            let _ = done.send(Writer::open(&local, routes).write(&items));
         });
-        (queue, Self { kept })
+        (queue.clone(), Self { queue, kept })
     }
 
     /// Waits until all is written; `None` if that takes longer.
     pub(super) fn end(self, deadline: Duration) -> Option<Kept> {
-        self.kept.recv_timeout(deadline).ok()
+        let until = Instant::now() + deadline;
+        // The exporters may hold their ends of the queue for long, so it is said that this is the end.
+        while let Err(TrySendError::Full(_)) = self.queue.try_send(Item::End) {
+            if Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kept
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+            .ok()
     }
 }
 
-fn write(local: &LocalRun, queue: &Receiver<Span>) -> Kept {
-    let opened = Store::open(&local.state_dir).and_then(|store| {
-        let run = store.begin(&local.run)?;
-        Ok((store, run))
-    });
-    let mut kept = Kept::default();
-    match opened {
-        Ok(run) => kept.run = Some(run),
-        Err(error) => kept.error = Some(error),
-    }
-    let mut batch = Vec::new();
-    loop {
-        let open = fill(queue, &mut batch);
-        if !batch.is_empty() {
-            let written = kept
-                .run
-                .as_ref()
-                .map(|(store, run)| store.append(*run, &batch));
-            if !matches!(written, Some(Ok(_))) {
-                kept.lost += batch.len() as u64;
-            }
-            if let Some(Err(error)) = written {
-                debug!(%error, spans = batch.len(), "spans are not in the local trace");
-                kept.error.get_or_insert(error);
-            }
-            batch.clear();
+/// Writes what comes, as long as the store lets it.
+struct Writer {
+    kept: Kept,
+    outgoing: Outgoing,
+    trace: TraceId,
+}
+
+impl Writer {
+    fn open(local: &LocalRun, routes: Vec<SpoolRoute>) -> Self {
+        let opened = Store::open(&local.state_dir).and_then(|store| {
+            let run = store.begin(&local.run)?;
+            Ok((store, run))
+        });
+        let claim = Claim::run();
+        let mut kept = Kept {
+            claim: Some(claim.clone()),
+            ..Kept::default()
+        };
+        match opened {
+            Ok(run) => kept.run = Some(run),
+            Err(error) => kept.error = Some(error),
         }
-        if !open {
-            return kept;
+        Self {
+            kept,
+            outgoing: Outgoing { routes, claim },
+            trace: local.run.trace,
+        }
+    }
+
+    fn write(mut self, queue: &Receiver<Item>) -> Kept {
+        let mut items = Vec::new();
+        loop {
+            let open = fill(queue, &mut items);
+            self.batch(items.drain(..));
+            if !open {
+                return self.kept;
+            }
+        }
+    }
+
+    /// First the spans, then what became of some of them: they may be in the same batch.
+    fn batch(&mut self, items: impl Iterator<Item = Item>) {
+        let (mut plain, mut outgoing, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Span {
+                    span,
+                    outgoing: true,
+                } => outgoing.push(*span),
+                Item::Span { span, .. } => plain.push(*span),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        let Some((store, run)) = self.kept.run.clone() else {
+            self.kept.lost += (plain.len() + outgoing.len()) as u64;
+            return;
+        };
+        let now = ns::now();
+        if !plain.is_empty() {
+            let written = store.append(run, &plain).map(drop);
+            self.check(written, plain.len());
+        }
+        if !outgoing.is_empty() {
+            let written = store.append_outgoing(run, &outgoing, &self.outgoing, now);
+            self.check(written.map(drop), outgoing.len());
+        }
+        for outcome in outcomes {
+            let written = self.outcome(&store, outcome);
+            self.check(written, 0);
+        }
+    }
+
+    fn outcome(&self, store: &Store, outcome: Item) -> Result<(), StoreError> {
+        let route = |way: usize| self.outgoing.routes.get(way);
+        let keys = |spans: Vec<SpanId>| -> Vec<_> {
+            spans.into_iter().map(|span| (self.trace, span)).collect()
+        };
+        let claim = &self.outgoing.claim;
+        match outcome {
+            Item::Delivered { way, spans } => {
+                route(way).map_or(Ok(()), |route| store.delivered(route, claim, &keys(spans)))
+            }
+            Item::Refused {
+                way,
+                spans,
+                uncertain,
+            } => route(way).map_or(Ok(()), |route| {
+                store.refused(route, claim, &keys(spans), uncertain)
+            }),
+            Item::Span { .. } | Item::End => Ok(()),
+        }
+    }
+
+    fn check(&mut self, written: Result<(), StoreError>, spans: usize) {
+        if let Err(error) = written {
+            debug!(%error, spans, "spans are not in the local trace");
+            self.kept.lost += spans as u64;
+            self.kept.error.get_or_insert(error);
         }
     }
 }
 
-/// Waits for spans; false when no more will come.
-fn fill(queue: &Receiver<Span>, batch: &mut Vec<Span>) -> bool {
+/// Waits for items; false when no more will come.
+fn fill(queue: &Receiver<Item>, batch: &mut Vec<Item>) -> bool {
     match queue.recv() {
-        Ok(span) => batch.push(span),
-        Err(_) => return false,
+        Err(_) | Ok(Item::End) => return false,
+        Ok(item) => batch.push(item),
     }
     let until = Instant::now() + BATCH_WAIT;
     while batch.len() < BATCH_SPANS {
         match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(span) => batch.push(span),
+            Err(RecvTimeoutError::Disconnected) | Ok(Item::End) => return false,
+            Ok(item) => batch.push(item),
             Err(RecvTimeoutError::Timeout) => break,
-            Err(RecvTimeoutError::Disconnected) => return false,
         }
     }
     true

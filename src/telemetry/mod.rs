@@ -5,6 +5,7 @@
 //! `tracing`; the fields that the recorder understands are in [`recorder`]. Start at [`start`].
 
 mod agent;
+mod backlog;
 pub mod ci;
 mod collector;
 mod daemon;
@@ -16,6 +17,7 @@ mod local;
 mod otlp;
 mod parent;
 mod pipeline;
+mod push;
 mod recorded;
 pub mod recorder;
 mod sampler;
@@ -26,5 +28,6 @@ pub use exporter::{ExportError, Exporter};
 pub use handle::{Handle, Telemetry, start};
 pub use local::{Kept, LocalRun};
 pub use parent::{ParentError, RemoteParent};
+pub use push::{Push, Pushed};
 pub use sampler::Sampler;
 pub use settings::{Destination, Settings, SettingsError};

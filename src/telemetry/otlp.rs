@@ -28,10 +28,7 @@ impl Otlp {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let runtime = runtime.map_err(|error| ExportError {
-            reason: error.to_string(),
-            passing: false,
-        })?;
+        let runtime = runtime.map_err(ExportError::unsent)?;
         let looks_like = "is this an OTLP receiver's address, e.g. http://HOST:4318/v1/traces?";
         Ok(Self {
             runtime,
@@ -65,6 +62,7 @@ impl Exporter for Otlp {
             Some((spans, why)) => Err(ExportError {
                 reason: format!("{spans} of {} spans were refused: {why}", batch.len()),
                 passing: false,
+                uncertain: true,
             }),
         }
     }

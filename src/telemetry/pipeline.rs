@@ -1,6 +1,6 @@
 //! The thread that exports: batches from the queue, retries, and what became of each span.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,13 @@ use tracing::debug;
 use super::agent::Agent;
 use super::collector::Collector;
 use super::exporter::{ExportError, Exporter};
+use super::local::Item;
 use super::otlp::Otlp;
 use super::settings::Destination;
 use crate::trace::model::{Resource, Span, SpanId};
 
 /// Spans in one batch at most (as `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`'s default).
-const BATCH_SPANS: usize = 512;
+pub(super) const BATCH_SPANS: usize = 512;
 
 /// How long a batch may wait to fill.
 const BATCH_WAIT: Duration = Duration::from_secs(1);
@@ -41,12 +42,16 @@ impl Shared {
     }
 }
 
+/// Where it is taken down what became of spans, and under which number this way is known there.
+pub(super) type Ledger = Option<(SyncSender<Item>, usize)>;
+
 /// Exports until the queue's other end is gone and all is sent.
 pub(super) fn run(
     queue: &Receiver<Span>,
     destination: &Destination,
     resource: &Resource,
     progress: &Shared,
+    ledger: &Ledger,
 ) {
     // At once: setting up takes some milliseconds, which pass while the build runs.
     let mut exporters = Exporters::new(destination, resource);
@@ -59,11 +64,13 @@ pub(super) fn run(
         }
         for part in by_resource(batch) {
             let result = exporters.send(&part);
+            let ids: Vec<_> = part.iter().map(|span| span.id).collect();
+            take_down(ledger, &ids, &result);
             let mut progress = progress.lock();
             match result {
-                Ok(()) => progress.delivered.extend(part.iter().map(|span| span.id)),
+                Ok(()) => progress.delivered.extend(ids),
                 Err(error) => {
-                    debug!(%error, spans = part.len(), "a batch was lost");
+                    debug!(%error, spans = part.len(), "a batch was not taken");
                     progress.error = Some(error.reason);
                 }
             }
@@ -71,8 +78,22 @@ pub(super) fn run(
     }
 }
 
+fn take_down(ledger: &Ledger, spans: &[SpanId], result: &Result<(), ExportError>) {
+    let Some((to, way)) = ledger else { return };
+    let (way, spans) = (*way, spans.to_vec());
+    // Without the store's thread nothing is taken down anywhere.
+    let _ = to.send(match result {
+        Ok(()) => Item::Delivered { way, spans },
+        Err(error) => Item::Refused {
+            way,
+            spans,
+            uncertain: error.uncertain,
+        },
+    });
+}
+
 /// The spans in parts that have one resource each, as the exporters want them.
-fn by_resource(batch: Vec<Span>) -> Vec<Vec<Span>> {
+pub(super) fn by_resource(batch: Vec<Span>) -> Vec<Vec<Span>> {
     let mut parts: Vec<Vec<Span>> = Vec::new();
     for span in batch {
         let same = |part: &&mut Vec<Span>| {
@@ -92,7 +113,7 @@ fn by_resource(batch: Vec<Span>) -> Vec<Vec<Span>> {
 type Made = Result<Box<dyn Exporter>, ExportError>;
 
 /// One exporter a resource: each has its resource for good.
-struct Exporters<'a> {
+pub(super) struct Exporters<'a> {
     destination: &'a Destination,
     made: Vec<(Resource, Made)>,
 }
@@ -101,13 +122,14 @@ struct Exporters<'a> {
 const EXPORTERS: usize = 16;
 
 impl<'a> Exporters<'a> {
-    fn new(destination: &'a Destination, own: &Resource) -> Self {
+    /// For spans of this resource, and of those that come.
+    pub(super) fn new(destination: &'a Destination, own: &Resource) -> Self {
         let made = vec![(own.clone(), connect(destination, own))];
         Self { destination, made }
     }
 
     /// Sends spans of one resource.
-    fn send(&mut self, part: &[Span]) -> Result<(), ExportError> {
+    pub(super) fn send(&mut self, part: &[Span]) -> Result<(), ExportError> {
         let Some(first) = part.first() else {
             return Ok(());
         };

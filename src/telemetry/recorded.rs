@@ -1,4 +1,4 @@
-//! What was recorded so far: the ids that the report is made of, and the queue to the exporter.
+//! What was recorded so far: the ids that the report is made of, and the queues to the exporters.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::span::Id;
 
+use super::local::Item;
 use crate::trace::model::{Span, SpanId};
 use crate::trace::report::DaemonReport;
 
@@ -19,16 +20,17 @@ pub(super) struct Recorded {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Absent: nothing is to be exported, or no more.
-    queue: Option<SyncSender<Span>>,
+    /// Empty: nothing is to be exported, or no more.
+    queues: Vec<SyncSender<Span>>,
+    /// Spans that found a queue full, for each of them.
+    dropped: Vec<HashSet<SpanId>>,
     /// To the local store, if there is one.
-    local: Option<SyncSender<Span>>,
+    local: Option<SyncSender<Item>>,
     /// Spans that found the way to the local store full.
     unkept: u64,
     /// Open spans, by their id in `tracing`.
     open: HashMap<u64, SpanId>,
     ended: Vec<SpanId>,
-    dropped: Vec<SpanId>,
     made: u64,
     daemon: Option<DaemonReport>,
     /// Spans of others that are to be exported.
@@ -41,13 +43,14 @@ const ROOM: Duration = Duration::from_secs(1);
 impl Recorded {
     /// `seed` makes ids differ between runs.
     pub(super) fn new(
-        queue: Option<SyncSender<Span>>,
-        local: Option<SyncSender<Span>>,
+        queues: Vec<SyncSender<Span>>,
+        local: Option<SyncSender<Item>>,
         seed: u64,
     ) -> Self {
         Self {
             state: Mutex::new(State {
-                queue,
+                dropped: vec![HashSet::new(); queues.len()],
+                queues,
                 local,
                 ..State::default()
             }),
@@ -87,50 +90,48 @@ impl Recorded {
         state.open.remove(&tracing.into_u64());
         let id = span.id;
         state.ended.push(id);
-        state.keep(&span);
-        let refused = state
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.try_send(span).is_err());
-        if refused {
-            state.dropped.push(id);
+        state.keep(&span, true);
+        let State {
+            queues, dropped, ..
+        } = &mut *state;
+        for (queue, dropped) in queues.iter().zip(dropped) {
+            if queue.try_send(span.clone()).is_err() {
+                dropped.insert(id);
+            }
         }
     }
 
     /// Takes spans of the daemon; those with ids that are known are left out.
     pub(super) fn import(&self, mut spans: Vec<Span>, mut report: DaemonReport) {
-        let (queue, spans) = {
+        let (queues, spans) = {
             let mut state = self.state();
             let mut known: HashSet<SpanId> = state.ended.iter().copied().collect();
             known.extend(state.open.values());
             spans.retain(|span| known.insert(span.id));
             for span in &spans {
-                state.keep(span);
+                state.keep(span, report.imported);
             }
             report.spans = spans.iter().map(|span| span.id.to_string()).collect();
             if report.imported {
                 state.imported.extend(spans.iter().map(|span| span.id));
             }
-            let queue = state.queue.clone().filter(|_| report.imported);
-            state.daemon = Some(report);
-            (queue, spans)
-        };
-        let Some(queue) = queue else { return };
-        let until = Instant::now() + ROOM;
-        for mut span in spans {
-            let id = span.id;
-            let refused = loop {
-                match queue.try_send(span) {
-                    Ok(()) => break false,
-                    Err(TrySendError::Full(back)) if Instant::now() < until => {
-                        std::thread::sleep(Duration::from_millis(5));
-                        span = back;
-                    }
-                    Err(_) => break true,
-                }
+            let queues = if report.imported {
+                state.queues.clone()
+            } else {
+                Vec::new()
             };
-            if refused {
-                self.state().dropped.push(id);
+            state.daemon = Some(report);
+            (queues, spans)
+        };
+        let until = Instant::now() + ROOM;
+        for (way, queue) in queues.iter().enumerate() {
+            for span in &spans {
+                let id = span.id;
+                if !sent(queue, span.clone(), until)
+                    && let Some(dropped) = self.state().dropped.get_mut(way)
+                {
+                    dropped.insert(id);
+                }
             }
         }
     }
@@ -141,10 +142,11 @@ impl Recorded {
         (state.daemon.clone(), state.imported.clone())
     }
 
-    /// No more spans are exported: the exporter's thread ends when it has sent what waits.
+    /// No more spans are taken: the exporters' threads end when they have sent what waits.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        (state.queue, state.local) = (None, None);
+        state.queues.clear();
+        state.local = None;
     }
 
     /// How many spans found the way to the local store full.
@@ -157,24 +159,41 @@ impl Recorded {
         self.state().open.get(&tracing.into_u64()).copied()
     }
 
-    /// Ids of the spans that ended, that are open, and that found the queue full.
+    /// Ids of the spans that ended, that are open, and that found every queue full.
     pub(super) fn ids(&self) -> (Vec<SpanId>, Vec<SpanId>, Vec<SpanId>) {
         let state = self.state();
+        let mut dropped = state.dropped.iter();
+        let first = dropped.next().cloned().unwrap_or_default();
+        let everywhere = dropped.fold(first, |all, some| &all & some);
         (
             state.ended.clone(),
             state.open.values().copied().collect(),
-            state.dropped.clone(),
+            everywhere.into_iter().collect(),
         )
+    }
+}
+
+/// Puts a span into a queue, waiting for room; false if there was none in time.
+fn sent(queue: &SyncSender<Span>, mut span: Span, until: Instant) -> bool {
+    loop {
+        match queue.try_send(span) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(back)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+                span = back;
+            }
+            Err(_) => return false,
+        }
     }
 }
 
 impl State {
     /// Hands a span to the local store.
-    fn keep(&mut self, span: &Span) {
-        let full = self
-            .local
-            .as_ref()
-            .is_some_and(|local| local.try_send(span.clone()).is_err());
+    fn keep(&mut self, span: &Span, outgoing: bool) {
+        let full = self.local.as_ref().is_some_and(|local| {
+            let span = Box::new(span.clone());
+            local.try_send(Item::Span { span, outgoing }).is_err()
+        });
         self.unkept += u64::from(full);
     }
 }
@@ -185,7 +204,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_never_zero() {
-        let recorded = Recorded::new(None, None, 0);
+        let recorded = Recorded::new(Vec::new(), None, 0);
         let ids: std::collections::HashSet<_> = (0..10_000).map(|_| recorded.next_id().0).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(!ids.contains(&0));

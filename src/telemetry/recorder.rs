@@ -15,7 +15,7 @@
 //! message), `otel.at_ns` their time.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -27,6 +27,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::parent::RemoteParent;
 use super::recorded::Recorded;
 use crate::trace::model::{Event, Kind, Resource, Span, SpanId, Status, TraceId, Value};
+use crate::trace::ns;
 
 /// Attributes kept of a span or an event; what is more is counted in `dagger.dropped_attributes`.
 const ATTRIBUTES: usize = 128;
@@ -70,14 +71,13 @@ where
         let Some(reference) = context.span(id) else {
             return;
         };
-        let now = SystemTime::now();
         let span = Span {
             trace: self.trace,
             id: self.recorded.next_id(),
             parent: nearest(reference.parent()).or(self.remote),
             name: attributes.metadata().name().to_owned(),
             kind: Kind::Internal,
-            start_ns: unix_ns(now),
+            start_ns: ns::now(),
             end_ns: 0,
             status: Status::Unset,
             attributes: Vec::new(),
@@ -134,7 +134,7 @@ where
                 .attributes
                 .push(("message".to_owned(), Value::Str(message)));
         }
-        let at_ns = fields.at_ns.unwrap_or_else(|| unix_ns(SystemTime::now()));
+        let at_ns = fields.at_ns.unwrap_or_else(ns::now);
         open.span.events.push(Event {
             name,
             at_ns,
@@ -167,14 +167,14 @@ impl Open {
     fn end(mut self) -> Span {
         if !self.given_end {
             // By the monotonic clock: a step of the wall clock must not make a span negative.
-            let length = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let length = ns::of_length(self.began.elapsed());
             let start = if self.given_start {
                 self.span.start_ns
             } else {
                 self.span.start_ns.saturating_add(length)
             };
             self.span.end_ns = if self.given_start {
-                unix_ns(SystemTime::now()).max(start)
+                ns::now().max(start)
             } else {
                 start
             };
@@ -323,11 +323,4 @@ fn bounded(text: &str) -> String {
     }
     let end = text.floor_char_boundary(TEXT_BYTES);
     format!("{}…", text.get(..end).unwrap_or_default())
-}
-
-fn unix_ns(time: SystemTime) -> u64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -55,7 +55,13 @@ pub enum Destination {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Collector { url, .. } | Self::Otlp { url, .. } => url.fmt(f),
+            Self::Collector { url, .. } | Self::Otlp { url, .. } => {
+                // A query may hold a token.
+                let mut shown = url.clone();
+                shown.set_query(None);
+                shown.set_fragment(None);
+                shown.fmt(f)
+            }
             Self::Agent { host, port } if host.contains(':') => write!(f, "udp://[{host}]:{port}"),
             Self::Agent { host, port } => write!(f, "udp://{host}:{port}"),
         }

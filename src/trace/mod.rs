@@ -8,6 +8,7 @@ pub mod diff;
 pub mod error;
 pub mod jaeger;
 pub mod model;
+pub mod ns;
 pub mod otlp;
 pub mod report;
 pub mod spanstub;

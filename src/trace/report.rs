@@ -49,6 +49,9 @@ pub struct ExportReport {
     /// What became of the daemon's own spans; absent if no build was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonReport>,
+    /// What became of spans of earlier runs that had waited; absent if none had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<SpoolReport>,
 }
 
 /// What became of the spans that the daemon made.
@@ -76,12 +79,30 @@ pub struct RouteReport {
     pub delivered: u64,
     /// Ids of spans that were refused, or not handed over before the deadline.
     pub lost: Vec<String>,
+    /// Of those, how many wait in the store to be sent again.
+    #[serde(default, skip_serializing_if = "is_none_waiting")]
+    pub spooled: u64,
     /// The last failure, in plain words.
     pub error: Option<String>,
 }
 
+fn is_none_waiting(spooled: &u64) -> bool {
+    *spooled == 0
+}
+
+/// What became, during a run, of spans of earlier runs that had waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolReport {
+    /// Spans that were delivered meanwhile.
+    pub delivered: u64,
+    /// Spans that were dropped, as too many waited or for too long.
+    pub dropped: u64,
+    /// Why not all were delivered.
+    pub error: Option<String>,
+}
+
 /// A kind of destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
     /// Jaeger's collector: thrift over HTTP, which answers.
@@ -90,6 +111,24 @@ pub enum Route {
     Otlp,
     /// Jaeger's agent: compact thrift over UDP, which does not.
     Agent,
+}
+
+impl Route {
+    /// Its name, as it is stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Collector => "collector",
+            Self::Otlp => "otlp",
+            Self::Agent => "agent",
+        }
+    }
+
+    /// The route of this name.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Collector, Self::Otlp, Self::Agent]
+            .into_iter()
+            .find(|route| route.word() == word)
+    }
 }
 
 impl ExportReport {

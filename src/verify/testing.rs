@@ -150,6 +150,7 @@ impl Whole {
                     address: "http://localhost:14268/api/traces".into(),
                     delivered: exported.len() as u64,
                     lost: Vec::new(),
+                    spooled: 0,
                     error: None,
                 }],
                 spans: exported,

@@ -31,5 +31,6 @@ mod seed;
 mod trace_commands;
 mod trace_exec;
 mod trace_matrix;
+mod trace_push;
 mod traced_build;
 mod verify_faults;

@@ -10,6 +10,7 @@ use crate::cli::duration;
 use crate::cli::env::Env;
 use crate::cli::retain;
 use crate::progress::bytes;
+use crate::trace::ns;
 use crate::trace::store::{RunFilter, State};
 
 /// Arguments of `dagger trace rm`.
@@ -65,10 +66,7 @@ pub(super) fn prune(args: &PruneArgs, env: &Env) -> Result<(), Failure> {
     }
     if let Some(age) = args.older_than {
         let since = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-        let since = since
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        limits.since_ns = u64::try_from(since.as_nanos()).ok();
+        limits.since_ns = Some(ns::of(since));
     }
     if let Some(mib) = args.max_mib {
         limits.bytes = Some(mib.saturating_mul(1 << 20));
@@ -76,8 +74,12 @@ pub(super) fn prune(args: &PruneArgs, env: &Env) -> Result<(), Failure> {
     let pruned = store.prune(&limits)?;
     let noun = if pruned.runs == 1 { "run" } else { "runs" };
     let (freed, used) = (bytes(pruned.bytes), bytes(store.used_bytes()?));
+    let waited = match pruned.waiting {
+        0 => String::new(),
+        spans => format!(", {spans} spans that waited to be sent dropped"),
+    };
     print(&format!(
-        "removed {} {noun}, {freed} freed, {used} in use\n",
+        "removed {} {noun}, {freed} freed, {used} in use{waited}\n",
         pruned.runs
     ))
 }

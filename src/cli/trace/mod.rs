@@ -9,6 +9,7 @@ mod forget;
 mod list;
 mod path;
 mod pick;
+mod push;
 mod show;
 mod text;
 mod waterfall;
@@ -47,6 +48,8 @@ pub(super) enum TraceCommand {
     Export(files::ExportArgs),
     /// Take the traces of a file into the local store
     Import(files::ImportArgs),
+    /// Send the spans that wait because a destination did not take them
+    Push(push::PushArgs),
     /// Remove runs with their traces from the local store
     Rm(forget::RmArgs),
     /// Remove the oldest runs from the local store
@@ -71,6 +74,7 @@ pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failur
         TraceCommand::Diff(args) => compare::run(args, env),
         TraceCommand::Export(args) => files::export(args, env),
         TraceCommand::Import(args) => files::import(args, env),
+        TraceCommand::Push(args) => push::run(args, env),
         TraceCommand::Rm(args) => forget::remove(args, env),
         TraceCommand::Prune(args) => forget::prune(args, env),
     };

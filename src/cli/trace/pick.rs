@@ -16,18 +16,19 @@ const PREFIX: usize = 4;
 
 /// Opens the store.
 pub(super) fn store(env: &Env) -> Result<Store, Failure> {
-    let usage = |message: &str, help: &str| Failure::Usage {
-        message: message.into(),
-        help: help.into(),
-    };
-    let state = env.state_dir().ok_or_else(|| {
-        usage(
-            "there is no trace store: HOME is not set",
-            "set HOME or XDG_STATE_HOME",
-        )
+    existing(env)?.ok_or_else(|| Failure::Usage {
+        message: "no run is recorded yet".into(),
+        help: "run `dagger up` first".into(),
+    })
+}
+
+/// Opens the store; `None` if nothing was ever recorded.
+pub(super) fn existing(env: &Env) -> Result<Option<Store>, Failure> {
+    let state = env.state_dir().ok_or_else(|| Failure::Usage {
+        message: "there is no trace store: HOME is not set".into(),
+        help: "set HOME or XDG_STATE_HOME".into(),
     })?;
-    Store::open_existing(&state)?
-        .ok_or_else(|| usage("no run is recorded yet", "run `dagger up` first"))
+    Ok(Store::open_existing(&state)?)
 }
 
 /// The run that is meant, with its trace.

@@ -5,9 +5,11 @@
 //! blocks: call it from a blocking thread. Safe with many processes at once: WAL, one transaction a
 //! batch, and a bounded wait for the others. Start at [`Store::open`].
 
+mod claim;
 mod error;
 mod open;
 mod pack;
+mod process;
 mod retention;
 mod runs;
 mod schema;
@@ -16,8 +18,9 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
+pub use claim::Claim;
 pub use error::StoreError;
 pub use open::Store;
 pub use retention::{Limits, Pruned};
 pub use runs::{NewRun, Run, RunFilter, RunId, State};
-pub use spool::{SpoolRoute, Spooled};
+pub use spool::{Claimed, Outgoing, SpoolLimits, SpoolRoute, Waiting};

@@ -24,6 +24,8 @@ pub struct Pruned {
     pub runs: u64,
     /// Bytes of the file that became free; later runs use them.
     pub bytes: u64,
+    /// Spans of these runs that had waited to be sent.
+    pub waiting: u64,
 }
 
 /// Runs removed in one transaction while the file is too large.
@@ -38,6 +40,7 @@ impl Store {
     pub fn prune(&self, limits: &Limits) -> Result<Pruned, StoreError> {
         self.with("write to", |connection| {
             let before = used(connection)?;
+            let waited = waiting(connection)?;
             let mut removed = 0;
             if let Some(since) = limits.since_ns {
                 removed += connection.execute(
@@ -80,6 +83,11 @@ impl Store {
             Ok(Pruned {
                 runs: removed as u64,
                 bytes: before.saturating_sub(used(connection)?),
+                waiting: if removed > 0 {
+                    waited.saturating_sub(waiting(connection)?)
+                } else {
+                    0
+                },
             })
         })
     }
@@ -91,6 +99,12 @@ impl Store {
     pub fn used_bytes(&self) -> Result<u64, StoreError> {
         self.with("read", |connection| used(connection))
     }
+}
+
+fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM spool", [], |row| {
+        row.get(0).map(unsigned)
+    })
 }
 
 fn used(connection: &Connection) -> rusqlite::Result<u64> {

@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 
 use super::error::StoreError;
 use super::open::Store;
+use super::process;
 use super::spans::{id, key, ns, of_key, unsigned};
 use crate::trace::model::{SpanId, TraceId};
 use crate::trace::report::RunRecord;
@@ -112,7 +113,7 @@ impl Store {
                     run.directory.to_string_lossy(),
                     ns(run.started_ns),
                     run.pid,
-                    process(run.pid),
+                    process::identity(run.pid),
                     run.plan_digest,
                 ],
             )?;
@@ -261,7 +262,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         state: match ended_ns {
             Some(_) => State::Finished,
             None if pid == 0 => State::Finished,
-            None if process(pid) == recorded => State::Running,
+            None if process::identity(pid) == recorded => State::Running,
             None => State::Unfinished,
         },
         exit_code: row.get(13)?,
@@ -269,17 +270,4 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         spans: unsigned(row.get(15)?),
         record: record.and_then(|json| serde_json::from_str(&json).ok()),
     })
-}
-
-/// What tells a process from a later one of the same number: the boot, and when it started, in clock
-/// ticks since then (proc(5), `/proc/PID/stat` field 22). Empty if there is no such process.
-fn process(pid: u32) -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it may hold blanks and brackets; field 3 follows the last bracket.
-    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-    match after.split_ascii_whitespace().nth(19) {
-        Some(started) => format!("{}/{started}", boot.trim()),
-        None => String::from("gone"),
-    }
 }

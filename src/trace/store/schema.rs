@@ -4,7 +4,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The migrations; the version is how many were made.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         trace BLOB NOT NULL,
@@ -61,7 +62,22 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (kind, address, trace, span)
     ) WITHOUT ROWID;
     CREATE INDEX spool_by_run ON spool (run);
-"];
+    ",
+    "
+    -- May the destination have it all the same? Nobody answered, or the answer did not come in time.
+    ALTER TABLE spool ADD COLUMN uncertain INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX spool_by_age ON spool (since_ns);
+    CREATE INDEX spool_by_claim ON spool (claim) WHERE claim IS NOT NULL;
+    -- What was seen of daemons whose environment cannot be read: do their spans come to Jaeger?
+    CREATE TABLE engines (
+        address TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        exports INTEGER NOT NULL,
+        seen_ns INTEGER NOT NULL,
+        PRIMARY KEY (address, destination)
+    ) WITHOUT ROWID;
+    ",
+];
 
 /// The newest version that is known.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

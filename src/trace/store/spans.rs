@@ -12,6 +12,10 @@ use super::pack;
 use super::runs::RunId;
 use crate::trace::model::{Kind, Resource, Span, SpanId, Status, TraceId};
 
+const SELECT: &str = "SELECT s.id, s.parent, s.name, s.kind, s.start_ns, s.end_ns, s.status,
+        s.description, s.attributes, s.events, s.links, s.resource, r.service, r.attributes
+    FROM spans s JOIN resources r ON r.id = s.resource WHERE s.trace = ?";
+
 impl Store {
     /// Appends spans of a run. One whose id the trace has already is left as it is.
     ///
@@ -39,21 +43,39 @@ impl Store {
     pub fn trace(&self, trace: TraceId) -> Result<Vec<Span>, StoreError> {
         self.with("read", |connection| {
             let mut resources = HashMap::new();
-            let mut statement = connection.prepare_cached(
-                "SELECT s.id, s.parent, s.name, s.kind, s.start_ns, s.end_ns, s.status,
-                        s.description, s.attributes, s.events, s.links, s.resource,
-                        r.service, r.attributes
-                 FROM spans s JOIN resources r ON r.id = s.resource
-                 WHERE s.trace = ? ORDER BY s.start_ns, s.id",
-            )?;
+            let mut statement =
+                connection.prepare_cached(&format!("{SELECT} ORDER BY s.start_ns, s.id"))?;
             statement
                 .query_map([key(trace)], |row| read(row, trace, &mut resources))?
                 .collect()
         })
     }
+
+    /// Those of a trace's spans that have these ids; one that is not there is left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn spans(&self, trace: TraceId, ids: &[SpanId]) -> Result<Vec<Span>, StoreError> {
+        self.with("read", |connection| {
+            let mut resources = HashMap::new();
+            let mut statement = connection.prepare_cached(&format!("{SELECT} AND s.id = ?"))?;
+            let found = ids.iter().map(|wanted| {
+                statement
+                    .query_row(params![key(trace), id(*wanted)], |row| {
+                        read(row, trace, &mut resources)
+                    })
+                    .optional()
+            });
+            found.filter_map(Result::transpose).collect()
+        })
+    }
 }
 
-fn insert(connection: &Connection, run: RunId, spans: &[Span]) -> rusqlite::Result<usize> {
+pub(super) fn insert(
+    connection: &Connection,
+    run: RunId,
+    spans: &[Span],
+) -> rusqlite::Result<usize> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING",

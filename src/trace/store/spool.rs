@@ -1,175 +1,230 @@
-//! The spool: spans that a destination did not take, until it does.
+//! The spool: spans that a destination has not taken (yet), until it does.
+//!
+//! Every span that is to be exported is put here in the same transaction that stores it, claimed by its
+//! run, and taken off when a destination has it. So whatever ends a run early, what was not delivered is
+//! here.
 
-use rusqlite::{TransactionBehavior, params};
+mod amend;
+#[cfg(test)]
+mod tests;
 
+use rusqlite::{Connection, Row, TransactionBehavior, params};
+
+use super::claim::{self, Claim};
 use super::error::StoreError;
 use super::open::Store;
 use super::runs::RunId;
-use super::spans::{id, key, ns, of_key, unsigned};
-use crate::trace::model::{SpanId, TraceId};
-
-/// A claim older than this is of a process that died while it sent, in nanoseconds.
-const CLAIM_NS: u64 = 60_000_000_000;
+use super::spans::{id, insert, key, ns, of_key, unsigned};
+use crate::trace::model::{Span, SpanId, TraceId};
+use crate::trace::report::Route;
 
 /// Where spans wait to be sent to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpoolRoute {
-    /// `collector`, `agent` or `otlp`.
-    pub kind: String,
+    /// What kind of destination.
+    pub route: Route,
     /// Its address, without credentials.
     pub address: String,
 }
 
-/// A span that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spooled {
+/// Where new spans of a run are to be sent.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
     /// Where to.
-    pub route: SpoolRoute,
+    pub routes: Vec<SpoolRoute>,
+    /// Who sends them.
+    pub claim: Claim,
+}
+
+/// A span that was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
     /// Its trace.
     pub trace: TraceId,
     /// Its id.
     pub span: SpanId,
-    /// Since when, in nanoseconds since the epoch.
+    /// May the destination have it all the same?
+    pub uncertain: bool,
+}
+
+/// Spans of a run that wait for one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where to.
+    pub route: SpoolRoute,
+    /// Their run.
+    pub run: RunId,
+    /// Its trace.
+    pub trace: TraceId,
+    /// How many.
+    pub spans: u64,
+    /// How many of them another process is sending that began to push.
+    pub in_hand: u64,
+    /// Since when the first of them waits, in nanoseconds since the epoch.
     pub since_ns: u64,
 }
 
+/// What may wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// So many spans.
+    pub spans: Option<u64>,
+    /// Spans that wait since then or later, in nanoseconds since the epoch.
+    pub since_ns: Option<u64>,
+}
+
 impl Store {
-    /// Takes down that a destination did not take these spans of a run.
+    /// Appends spans of a run as [`append`](Self::append) does; all of them are to be sent.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    pub fn spool(
+    /// When the store cannot be written; then none of them is in it.
+    pub fn append_outgoing(
         &self,
         run: RunId,
-        route: &SpoolRoute,
-        trace: TraceId,
-        spans: &[SpanId],
+        spans: &[Span],
+        outgoing: &Outgoing,
         now_ns: u64,
-    ) -> Result<(), StoreError> {
-        self.with("write to", |connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            {
-                let mut insert = transaction.prepare_cached(
-                    "INSERT INTO spool (trace, span, kind, address, run, since_ns)
-                     VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                )?;
-                for span in spans {
-                    insert.execute(params![
-                        key(trace),
-                        id(*span),
-                        route.kind,
-                        route.address,
-                        run.0,
-                        ns(now_ns)
-                    ])?;
-                }
-            }
-            transaction.commit()
+    ) -> Result<usize, StoreError> {
+        self.writing(|connection| {
+            let new = insert(connection, run, spans)?;
+            let ids = spans.iter().map(|span| (span.trace, span.id));
+            enqueue(connection, run, ids, outgoing, now_ns)?;
+            Ok(new)
         })
     }
 
-    /// All that waits, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn pending(&self) -> Result<Vec<Spooled>, StoreError> {
-        self.with("read", |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT kind, address, trace, span, since_ns FROM spool
-                     ORDER BY since_ns, trace, span",
-                )?
-                .query_map([], |row| {
-                    Ok(Spooled {
-                        route: SpoolRoute {
-                            kind: row.get(0)?,
-                            address: row.get(1)?,
-                        },
-                        trace: of_key(row.get_ref(2)?.as_blob()?),
-                        span: SpanId(unsigned(row.get(3)?)),
-                        since_ns: unsigned(row.get(4)?),
-                    })
-                })?
-                .collect()
-        })
-    }
-
-    /// Claims what waits for a destination, so that no other process sends it too. `claim` is a word
-    /// of this process's own. A claim that was neither delivered nor released is free again after a
-    /// minute.
+    /// Claims spans that wait for a destination, `most` of them, of one run if it is given; so no other
+    /// process sends them too. Claims of processes that are gone count as none.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn claim(
         &self,
         route: &SpoolRoute,
-        trace: Option<TraceId>,
-        claim: &str,
+        run: Option<RunId>,
+        claim: &Claim,
+        most: usize,
         now_ns: u64,
-    ) -> Result<Vec<(TraceId, SpanId)>, StoreError> {
-        let stale = now_ns.saturating_sub(CLAIM_NS);
-        self.with("write to", |connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute(
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.writing(|connection| {
+            free_stale(connection, now_ns)?;
+            let mut statement = connection.prepare_cached(
                 "UPDATE spool SET claim = ?1, claimed_ns = ?2
-                 WHERE kind = ?3 AND address = ?4 AND (?5 IS NULL OR trace = ?5)
-                   AND (claim IS NULL OR claimed_ns < ?6)",
-                params![
-                    claim,
-                    ns(now_ns),
-                    route.kind,
-                    route.address,
-                    trace.map(key),
-                    ns(stale)
-                ],
+                 WHERE kind = ?3 AND address = ?4 AND (trace, span) IN
+                    (SELECT trace, span FROM spool
+                     WHERE kind = ?3 AND address = ?4 AND claim IS NULL
+                       AND (?5 IS NULL OR run = ?5)
+                     LIMIT ?6)
+                 RETURNING trace, span, uncertain",
             )?;
-            let claimed = transaction
-                .prepare_cached(
-                    "SELECT trace, span FROM spool WHERE claim = ? AND kind = ? AND address = ?",
-                )?
-                .query_map(params![claim, route.kind, route.address], |row| {
-                    Ok((
-                        of_key(row.get_ref(0)?.as_blob()?),
-                        SpanId(unsigned(row.get(1)?)),
-                    ))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            transaction.commit()?;
-            Ok(claimed)
+            let claimed = statement.query_map(
+                params![
+                    claim.as_str(),
+                    ns(now_ns),
+                    route.route.word(),
+                    route.address,
+                    run.map(|run| run.0),
+                    i64::try_from(most).unwrap_or(i64::MAX),
+                ],
+                |row| {
+                    Ok(Claimed {
+                        trace: of_key(row.get_ref(0)?.as_blob()?),
+                        span: SpanId(unsigned(row.get(1)?)),
+                        uncertain: row.get(2)?,
+                    })
+                },
+            )?;
+            claimed.collect()
         })
     }
 
-    /// Takes claimed spans off the spool: they were delivered.
+    /// Takes claimed spans off the spool: they were delivered, and the records of their runs say so.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn delivered(
         &self,
         route: &SpoolRoute,
-        claim: &str,
+        claim: &Claim,
         spans: &[(TraceId, SpanId)],
     ) -> Result<(), StoreError> {
-        self.with("write to", |connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            {
-                let mut delete = transaction.prepare_cached(
-                    "DELETE FROM spool
-                     WHERE kind = ? AND address = ? AND trace = ? AND span = ? AND claim = ?",
-                )?;
-                for (trace, span) in spans {
-                    delete.execute(params![
-                        route.kind,
-                        route.address,
-                        key(*trace),
-                        id(*span),
-                        claim
-                    ])?;
+        self.writing(|connection| {
+            let mut delete = connection.prepare_cached(
+                "DELETE FROM spool
+                 WHERE kind = ? AND address = ? AND trace = ? AND span = ? AND claim = ?
+                 RETURNING run",
+            )?;
+            let mut of_runs: Vec<(i64, Vec<SpanId>)> = Vec::new();
+            for (trace, span) in spans {
+                let columns = params![
+                    route.route.word(),
+                    route.address,
+                    key(*trace),
+                    id(*span),
+                    claim.as_str()
+                ];
+                let mut rows = delete.query(columns)?;
+                while let Some(row) = rows.next()? {
+                    let run: i64 = row.get(0)?;
+                    match of_runs.iter_mut().find(|(known, _)| *known == run) {
+                        Some((_, ids)) => ids.push(*span),
+                        None => of_runs.push((run, vec![*span])),
+                    }
                 }
             }
-            transaction.commit()
+            for (run, ids) in of_runs {
+                amend::delivered(connection, run, route, &ids)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says of claimed spans that a destination did not take them; `uncertain`: or perhaps it did.
+    /// They stay claimed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn refused(
+        &self,
+        route: &SpoolRoute,
+        claim: &Claim,
+        spans: &[(TraceId, SpanId)],
+        uncertain: bool,
+    ) -> Result<(), StoreError> {
+        self.writing(|connection| {
+            let mut update = connection.prepare_cached(
+                "UPDATE spool SET uncertain = ?
+                 WHERE kind = ? AND address = ? AND trace = ? AND span = ? AND claim = ?",
+            )?;
+            for (trace, span) in spans {
+                update.execute(params![
+                    uncertain,
+                    route.route.word(),
+                    route.address,
+                    key(*trace),
+                    id(*span),
+                    claim.as_str()
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// How many spans of a run wait, for each destination.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn spooled(&self, run: RunId) -> Result<Vec<(SpoolRoute, u64)>, StoreError> {
+        self.with("read", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT kind, address, count(*) FROM spool WHERE run = ? GROUP BY kind, address",
+                )?
+                .query_map([run.0], |row| {
+                    let route = route(row.get(0)?, row.get(1)?);
+                    Ok((route, unsigned(row.get(2)?)))
+                })?
+                .collect()
         })
     }
 
@@ -177,24 +232,176 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn release(&self, claim: &str) -> Result<(), StoreError> {
-        self.with("write to", |connection| {
+    pub fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.writing(|connection| {
             connection
                 .execute(
                     "UPDATE spool SET claim = NULL, claimed_ns = NULL WHERE claim = ?",
-                    [claim],
+                    [claim.as_str()],
                 )
                 .map(drop)
         })
     }
 
-    /// Drops what has waited since before `since_ns`; returns how many spans that were.
+    /// What waits for other destinations than `known` waits for `to` from now on. Nobody knows whether
+    /// the one leads where the other does, so all of it may be there already.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn expire_spool(&self, since_ns: u64) -> Result<usize, StoreError> {
-        self.with("write to", |connection| {
-            connection.execute("DELETE FROM spool WHERE since_ns < ?", [ns(since_ns)])
+    pub fn readdress(
+        &self,
+        known: &[SpoolRoute],
+        to: &SpoolRoute,
+        run: Option<RunId>,
+        now_ns: u64,
+    ) -> Result<(), StoreError> {
+        self.writing(|connection| {
+            free_stale(connection, now_ns)?;
+            let routes: Vec<(String, String)> = connection
+                .prepare_cached("SELECT DISTINCT kind, address FROM spool")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let is_known = |(kind, address): &(String, String)| {
+                let same = |route: &SpoolRoute| route.route.word() == kind && route.address == *address;
+                known.iter().any(same)
+            };
+            for (kind, address) in routes.iter().filter(|route| !is_known(route)) {
+                let of_it = "kind = ? AND address = ? AND claim IS NULL AND (? IS NULL OR run = ?)";
+                let run = run.map(|run| run.0);
+                connection.execute(
+                    &format!("UPDATE OR IGNORE spool SET kind = ?, address = ?, uncertain = 1 WHERE {of_it}"),
+                    params![to.route.word(), to.address, kind, address, run, run],
+                )?;
+                // It waits for `to` as well.
+                connection.execute(
+                    &format!("DELETE FROM spool WHERE {of_it}"),
+                    params![kind, address, run, run],
+                )?;
+            }
+            Ok(())
         })
     }
+
+    /// All that waits and that no run in progress is still sending, by destination and run.
+    ///
+    /// # Errors
+    /// When the store cannot be written, as what processes that are gone had claimed is freed.
+    pub fn waiting(&self, now_ns: u64) -> Result<Vec<Waiting>, StoreError> {
+        self.writing(|connection| {
+            free_stale(connection, now_ns)?;
+            connection
+                .prepare_cached(
+                    "SELECT kind, address, run, trace, count(*), count(claim), min(since_ns)
+                     FROM spool WHERE claim IS NULL OR claim LIKE ? || '%'
+                     GROUP BY kind, address, run ORDER BY min(since_ns), run",
+                )?
+                .query_map([claim::PUSH], waiting)?
+                .collect()
+        })
+    }
+
+    /// Drops the oldest of what the limits do not allow to wait; returns how many spans that were.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn trim_spool(&self, limits: &SpoolLimits, now_ns: u64) -> Result<u64, StoreError> {
+        self.writing(|connection| {
+            free_stale(connection, now_ns)?;
+            let mut dropped = 0;
+            if let Some(since) = limits.since_ns {
+                dropped += connection.execute(
+                    "DELETE FROM spool WHERE since_ns < ? AND claim IS NULL",
+                    [ns(since)],
+                )?;
+            }
+            if let Some(most) = limits.spans {
+                dropped += connection.execute(
+                    "DELETE FROM spool WHERE claim IS NULL AND (kind, address, trace, span) IN
+                        (SELECT kind, address, trace, span FROM spool
+                         ORDER BY since_ns DESC LIMIT -1 OFFSET ?)",
+                    [i64::try_from(most).unwrap_or(i64::MAX)],
+                )?;
+            }
+            Ok(dropped as u64)
+        })
+    }
+
+    /// One transaction that has the right to write from its begin.
+    fn writing<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.with("write to", |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+    }
+}
+
+fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok(Waiting {
+        route: route(row.get(0)?, row.get(1)?),
+        run: RunId(row.get(2)?),
+        trace: of_key(row.get_ref(3)?.as_blob()?),
+        spans: unsigned(row.get(4)?),
+        in_hand: unsigned(row.get(5)?),
+        since_ns: unsigned(row.get(6)?),
+    })
+}
+
+fn route(kind: String, address: String) -> SpoolRoute {
+    SpoolRoute {
+        route: Route::of_word(&kind).unwrap_or(Route::Collector),
+        address,
+    }
+}
+
+fn enqueue(
+    connection: &Connection,
+    run: RunId,
+    spans: impl Iterator<Item = (TraceId, SpanId)>,
+    outgoing: &Outgoing,
+    now_ns: u64,
+) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO spool (trace, span, kind, address, run, since_ns, claim, claimed_ns)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )?;
+    for (trace, span) in spans {
+        for route in &outgoing.routes {
+            insert.execute(params![
+                key(trace),
+                id(span),
+                route.route.word(),
+                route.address,
+                run.0,
+                ns(now_ns),
+                outgoing.claim.as_str(),
+                ns(now_ns),
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// Frees what processes had claimed that are gone.
+fn free_stale(connection: &Connection, now_ns: u64) -> rusqlite::Result<()> {
+    let claims: Vec<(String, i64)> = connection
+        .prepare_cached(
+            "SELECT claim, max(claimed_ns) FROM spool WHERE claim IS NOT NULL GROUP BY claim",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (claim, claimed_ns) in claims {
+        if claim::is_stale(&claim, unsigned(claimed_ns), now_ns) {
+            connection.execute(
+                "UPDATE spool SET claim = NULL, claimed_ns = NULL WHERE claim = ?",
+                [claim],
+            )?;
+        }
+    }
+    Ok(())
 }

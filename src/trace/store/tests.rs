@@ -8,15 +8,15 @@ use super::*;
 use crate::trace::model::{Event, Kind, Link, Resource, Span, SpanId, Status, TraceId, Value};
 use crate::trace::report::{ExportReport, RunRecord};
 
-const TRACE: TraceId = TraceId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+pub(super) const TRACE: TraceId = TraceId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
 
-fn store() -> (tempfile::TempDir, Store) {
+pub(super) fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     (dir, store)
 }
 
-fn new_run(started_ns: u64) -> NewRun {
+pub(super) fn new_run(started_ns: u64) -> NewRun {
     NewRun {
         trace: TRACE,
         root: Some(SpanId(1)),
@@ -31,7 +31,7 @@ fn new_run(started_ns: u64) -> NewRun {
     }
 }
 
-fn record(exit_code: i32) -> RunRecord {
+pub(super) fn record(exit_code: i32) -> RunRecord {
     RunRecord {
         schema: 1,
         trace: TRACE.to_string(),
@@ -47,7 +47,7 @@ fn record(exit_code: i32) -> RunRecord {
     }
 }
 
-fn span(id: u64) -> Span {
+pub(super) fn span(id: u64) -> Span {
     Span {
         trace: TRACE,
         id: SpanId(id),
@@ -232,33 +232,6 @@ fn runs_are_found_by_what_is_asked() {
         }),
         1
     );
-}
-
-#[test]
-fn what_waits_is_claimed_by_one() {
-    let (dir, store) = store();
-    let run = store.begin(&new_run(1)).unwrap();
-    store.append(run, &[span(1), span(2)]).unwrap();
-    let route = SpoolRoute {
-        kind: "collector".into(),
-        address: "http://h/api/traces".into(),
-    };
-    let ids = [SpanId(1), SpanId(2)];
-    store.spool(run, &route, TRACE, &ids, 5).unwrap();
-    store.spool(run, &route, TRACE, &ids, 6).unwrap();
-    assert_eq!(store.pending().unwrap().len(), 2);
-    let other = Store::open(dir.path()).unwrap();
-    let now = 1_000_000_000_000;
-    let ours = store.claim(&route, None, "us", now).unwrap();
-    assert_eq!(ours.len(), 2);
-    assert!(other.claim(&route, None, "them", now).unwrap().is_empty());
-    store.delivered(&route, "us", &ours[..1]).unwrap();
-    store.release("us").unwrap();
-    assert_eq!(other.claim(&route, None, "them", now).unwrap().len(), 1);
-    // A minute later whoever claimed it is taken for dead.
-    assert_eq!(store.claim(&route, None, "us", now * 2).unwrap().len(), 1);
-    store.remove(run).unwrap();
-    assert!(store.pending().unwrap().is_empty());
 }
 
 #[test]

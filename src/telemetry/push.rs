@@ -1,0 +1,235 @@
+//! Sending what waits on the spool: spans that a destination had refused, or that had not left in time.
+//!
+//! Each span is claimed before it is sent, so that of ten processes one sends it. Of what may have arrived
+//! all the same, Jaeger is asked first, where it is known.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use super::pipeline::{BATCH_SPANS, Exporters, by_resource};
+use super::settings::Destination;
+use crate::trace::jaeger::{JaegerClient, QueryUrl};
+use crate::trace::model::{Resource, Span, SpanId, TraceId};
+use crate::trace::ns;
+use crate::trace::report::Route;
+use crate::trace::store::{Claim, Claimed, RunId, SpoolRoute, Store, StoreError};
+
+/// How long Jaeger may take to say what it has of one trace.
+const ASK: Duration = Duration::from_secs(5);
+
+/// What is to be sent, and how.
+pub struct Push<'a> {
+    /// Where it waits.
+    pub store: &'a Store,
+    /// Where it is sent to.
+    pub destinations: &'a [Destination],
+    /// Who we are; spans have resources of their own.
+    pub resource: &'a Resource,
+    /// Where Jaeger can be asked what it has.
+    pub query_url: Option<&'a QueryUrl>,
+    /// Of this run only.
+    pub run: Option<RunId>,
+    /// No batch is begun later.
+    pub until: Instant,
+    /// Nor when this is true.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// What became of spans that had waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Spans that were handed over, for each destination that took some.
+    pub delivered: Vec<(SpoolRoute, u64)>,
+    /// Traces that they belong to.
+    pub traces: HashSet<TraceId>,
+    /// Spans that Jaeger had already.
+    pub known: u64,
+    /// Spans that the store no longer has.
+    pub gone: u64,
+    /// Destinations that did not take all, and why.
+    pub errors: Vec<(SpoolRoute, String)>,
+}
+
+impl Pushed {
+    /// How many spans were handed over.
+    pub fn spans(&self) -> u64 {
+        self.delivered.iter().map(|(_, spans)| spans).sum()
+    }
+}
+
+impl Destination {
+    /// As the spool names it.
+    pub fn spool_route(&self) -> SpoolRoute {
+        SpoolRoute {
+            route: match self {
+                Self::Collector { .. } => Route::Collector,
+                Self::Otlp { .. } => Route::Otlp,
+                Self::Agent { .. } => Route::Agent,
+            },
+            address: self.to_string(),
+        }
+    }
+}
+
+impl Push<'_> {
+    /// Sends what waits for the destinations. Blocks; must not run on a thread that drives a runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn run(&self) -> Result<Pushed, StoreError> {
+        let mut pushed = Pushed::default();
+        let claim = Claim::push();
+        let mut jaeger = Jaeger::new(self.query_url);
+        for destination in self.destinations {
+            let sent = self.to(destination, &claim, &mut jaeger, &mut pushed);
+            self.store.release(&claim)?;
+            sent?;
+        }
+        Ok(pushed)
+    }
+
+    fn to(
+        &self,
+        destination: &Destination,
+        claim: &Claim,
+        jaeger: &mut Jaeger,
+        pushed: &mut Pushed,
+    ) -> Result<(), StoreError> {
+        let route = destination.spool_route();
+        let mut exporters = None;
+        while !(self.stop)() && Instant::now() < self.until {
+            let claimed = self
+                .store
+                .claim(&route, self.run, claim, BATCH_SPANS, ns::now())?;
+            if claimed.is_empty() {
+                break;
+            }
+            let exporters =
+                exporters.get_or_insert_with(|| Exporters::new(destination, self.resource));
+            for (trace, spans) in by_trace(&claimed) {
+                let spans = self.left(&route, claim, trace, &spans, jaeger, pushed)?;
+                for part in by_resource(spans) {
+                    let keys: Vec<_> = part.iter().map(|span| (trace, span.id)).collect();
+                    match exporters.send(&part) {
+                        Ok(()) => {
+                            self.store.delivered(&route, claim, &keys)?;
+                            pushed.count(&route, keys.len() as u64);
+                            pushed.traces.insert(trace);
+                        }
+                        Err(error) => {
+                            debug!(%error, spans = keys.len(), "spans that waited were not taken");
+                            self.store.refused(&route, claim, &keys, error.uncertain)?;
+                            pushed.errors.push((route, error.reason));
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The spans that are to be sent: neither gone from the store nor in Jaeger already.
+    fn left(
+        &self,
+        route: &SpoolRoute,
+        claim: &Claim,
+        trace: TraceId,
+        claimed: &[Claimed],
+        jaeger: &mut Jaeger,
+        pushed: &mut Pushed,
+    ) -> Result<Vec<Span>, StoreError> {
+        let key = |span: &SpanId| (trace, *span);
+        let mut wanted: HashSet<SpanId> = claimed.iter().map(|one| one.span).collect();
+        if claimed.iter().any(|one| one.uncertain) {
+            let has = jaeger.has(trace);
+            let known: Vec<_> = wanted
+                .iter()
+                .filter(|span| has.contains(span))
+                .map(key)
+                .collect();
+            self.store.delivered(route, claim, &known)?;
+            pushed.known += known.len() as u64;
+            wanted.retain(|span| !has.contains(span));
+        }
+        let ids: Vec<_> = wanted.iter().copied().collect();
+        let spans = self.store.spans(trace, &ids)?;
+        for span in &spans {
+            wanted.remove(&span.id);
+        }
+        let gone: Vec<_> = wanted.iter().map(key).collect();
+        self.store.delivered(route, claim, &gone)?;
+        pushed.gone += gone.len() as u64;
+        Ok(spans)
+    }
+}
+
+impl Pushed {
+    /// Adds what another try has done.
+    pub fn add(&mut self, more: Self) {
+        for (route, spans) in &more.delivered {
+            self.count(route, *spans);
+        }
+        self.traces.extend(more.traces);
+        self.known += more.known;
+        self.gone += more.gone;
+        self.errors.extend(more.errors);
+    }
+
+    fn count(&mut self, route: &SpoolRoute, spans: u64) {
+        match self.delivered.iter_mut().find(|(known, _)| known == route) {
+            Some((_, sum)) => *sum += spans,
+            None => self.delivered.push((route.clone(), spans)),
+        }
+    }
+}
+
+fn by_trace(claimed: &[Claimed]) -> HashMap<TraceId, Vec<Claimed>> {
+    let mut traces: HashMap<_, Vec<_>> = HashMap::new();
+    for one in claimed {
+        traces.entry(one.trace).or_default().push(*one);
+    }
+    traces
+}
+
+/// Says what Jaeger has; nothing, if it cannot be asked.
+struct Jaeger {
+    client: Option<(tokio::runtime::Runtime, JaegerClient)>,
+    traces: HashMap<TraceId, HashSet<SpanId>>,
+}
+
+impl Jaeger {
+    fn new(url: Option<&QueryUrl>) -> Self {
+        let client = url.and_then(|url| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            Some((runtime.ok()?, JaegerClient::new(url.clone(), ASK).ok()?))
+        });
+        Self {
+            client,
+            traces: HashMap::new(),
+        }
+    }
+
+    fn has(&mut self, trace: TraceId) -> &HashSet<SpanId> {
+        let Self { client, traces } = self;
+        traces.entry(trace).or_insert_with(|| {
+            let Some((runtime, client)) = client else {
+                return HashSet::new();
+            };
+            match runtime.block_on(client.trace(trace)) {
+                Ok(answer) => {
+                    let spans = answer.map(|answer| answer.spans).unwrap_or_default();
+                    spans.iter().map(|span| span.id).collect()
+                }
+                Err(error) => {
+                    debug!(%error, "jaeger does not say what it has");
+                    HashSet::new()
+                }
+            }
+        })
+    }
+}

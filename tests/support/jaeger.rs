@@ -1,0 +1,19 @@
+//! What Jaeger has, read with a client of its own: ours is under test too.
+
+use serde_json::Value;
+
+use super::bed::bed;
+
+/// The ids of a trace's spans, as stored: one that is there twice comes twice.
+pub(crate) fn span_ids(trace: &str) -> Vec<String> {
+    let url = format!("{}/api/traces/{trace}?raw=true", bed().query_url());
+    let output = std::process::Command::new("curl")
+        .args(["-sS", &url])
+        .output()
+        .expect("curl can be run");
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let spans = answer["data"][0]["spans"].as_array().into_iter().flatten();
+    spans
+        .map(|span| span["spanID"].as_str().expect("an id").to_owned())
+        .collect()
+}
