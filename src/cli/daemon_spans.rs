@@ -71,7 +71,7 @@ impl Daemon {
         settings: Arc<EngineSettings>,
         traced: &Traced,
     ) -> Self {
-        let wanted = asked == DaemonSpans::Auto && traced.telemetry.destination().is_some();
+        let wanted = asked == DaemonSpans::Auto && traced.telemetry.exports();
         let address = connection.choice.address.clone();
         let export = async move {
             if !wanted {
@@ -128,7 +128,7 @@ impl Daemon {
         };
         let decision = Decision::new(
             self.asked,
-            traced.telemetry.destination(),
+            traced.telemetry.exports(),
             export.as_ref(),
             None,
         );

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::Destination;
-
 /// What `--daemon-spans` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DaemonSpans {
@@ -68,16 +66,16 @@ impl DaemonExport {
 }
 
 impl Decision {
-    /// Decides. `known` is what the daemon's variables say; `seen`, whether spans of this engine came into
+    /// Decides. `exports`: do we export at all? `known` is what the daemon's variables say; `seen`, whether spans of this engine came into
     /// Jaeger by themselves before.
     pub fn new(
         asked: DaemonSpans,
-        destination: Option<&Destination>,
+        exports: bool,
         known: Option<&DaemonExport>,
         seen: Option<bool>,
     ) -> Self {
-        let (import, why) = match (asked, destination, known, seen) {
-            (_, None, ..) => (false, "nothing is exported".to_owned()),
+        let (import, why) = match (asked, exports, known, seen) {
+            (_, false, ..) => (false, "nothing is exported".to_owned()),
             (DaemonSpans::Import, ..) => (true, "--daemon-spans import".to_owned()),
             (DaemonSpans::Skip, ..) => (false, "--daemon-spans skip".to_owned()),
             (_, _, Some(DaemonExport::Nowhere), _) => {
@@ -151,13 +149,9 @@ mod tests {
 
     #[test]
     fn exactly_one_side_sends_them() {
-        let here = Destination::Agent {
-            host: "j".into(),
-            port: 1,
-        };
         let (nowhere, jaeger) = (DaemonExport::Nowhere, to("http://me:secret@j/x"));
         let import = |asked, known: Option<&DaemonExport>, seen| {
-            Decision::new(asked, Some(&here), known, seen).import
+            Decision::new(asked, true, known, seen).import
         };
         assert!(import(DaemonSpans::Import, Some(&jaeger), Some(true)));
         assert!(!import(DaemonSpans::Skip, Some(&nowhere), Some(false)));
@@ -166,8 +160,8 @@ mod tests {
         assert!(import(DaemonSpans::Auto, Some(&jaeger), Some(false)));
         assert!(!import(DaemonSpans::Auto, None, Some(true)));
         assert!(!import(DaemonSpans::Auto, None, None));
-        assert!(!Decision::new(DaemonSpans::Import, None, None, None).import);
-        let why = Decision::new(DaemonSpans::Auto, Some(&here), Some(&jaeger), None).why;
+        assert!(!Decision::new(DaemonSpans::Import, false, None, None).import);
+        let why = Decision::new(DaemonSpans::Auto, true, Some(&jaeger), None).why;
         assert!(!why.contains("secret"), "{why}");
     }
 }

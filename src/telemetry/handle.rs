@@ -29,7 +29,7 @@ const QUEUE_SPANS: usize = 2_048;
 pub struct Telemetry {
     handle: Handle,
     recorded: Arc<Recorded>,
-    exports: Vec<Export>,
+    ways: Vec<Export>,
     backlog: Option<Backlog>,
     local: Option<Local>,
 }
@@ -39,7 +39,7 @@ pub struct Telemetry {
 pub struct Handle {
     trace: TraceId,
     tracestate: Option<Arc<str>>,
-    destination: Option<Arc<Destination>>,
+    exports: bool,
     unsampled: bool,
     recorded: Arc<Recorded>,
 }
@@ -87,7 +87,7 @@ impl Export {
             .collect();
         let late = (!in_time && !lost.is_empty())
             .then(|| format!("no answer within {} s", deadline.as_secs()));
-        let SpoolRoute { route, address } = self.destination.spool_route();
+        let SpoolRoute { route, address } = self.destination.route();
         RouteReport {
             route,
             address,
@@ -126,7 +126,7 @@ where
     let exports = settings.sampler.exports(trace, parent.as_ref());
     let unsampled = !exports;
     let destinations: Vec<_> = settings
-        .destination
+        .destinations
         .iter()
         .filter(|_| exports)
         .cloned()
@@ -139,11 +139,11 @@ where
         .map(|mut local| {
             local.run.trace = trace;
             local.run.remote_parent = remote;
-            let routes = destinations.iter().map(Destination::spool_route);
+            let routes = destinations.iter().map(Destination::route);
             Local::start(local, routes.collect())
         })
         .unzip();
-    let (queues, exports): (Vec<_>, _) = destinations
+    let (queues, ways): (Vec<_>, _) = destinations
         .iter()
         .enumerate()
         .map(|(way, to)| {
@@ -162,7 +162,7 @@ where
     let handle = Handle {
         trace,
         tracestate,
-        destination: destinations.into_iter().next().map(Arc::new),
+        exports: !destinations.is_empty(),
         unsampled,
         recorded: recorded.clone(),
     };
@@ -171,7 +171,7 @@ where
         Telemetry {
             handle,
             recorded,
-            exports,
+            ways,
             backlog,
             local,
         },
@@ -218,9 +218,9 @@ impl Handle {
         self.trace
     }
 
-    /// Where spans go; `None`: nowhere.
-    pub fn destination(&self) -> Option<&Destination> {
-        self.destination.as_deref()
+    /// Does any span leave the machine?
+    pub fn exports(&self) -> bool {
+        self.exports
     }
 
     /// Takes spans that the daemon has made. Each becomes part of the trace once; they are exported if the
@@ -263,8 +263,8 @@ impl Telemetry {
             .filter(|id| !dropped.contains(id))
             .copied()
             .collect();
-        let exports = self.exports.into_iter();
-        let mut routes: Vec<_> = exports
+        let ways = self.ways.into_iter();
+        let mut routes: Vec<_> = ways
             .map(|export| export.end(deadline, until, &expected))
             .collect();
         let spool = self.backlog.and_then(|backlog| backlog.end(until));

@@ -13,7 +13,6 @@ use super::settings::Destination;
 use crate::trace::jaeger::{JaegerClient, QueryUrl};
 use crate::trace::model::{Resource, Span, SpanId, TraceId};
 use crate::trace::ns;
-use crate::trace::report::Route;
 use crate::trace::store::{Claim, Claimed, RunId, SpoolRoute, Store, StoreError};
 
 /// How long Jaeger may take to say what it has of one trace.
@@ -59,20 +58,6 @@ impl Pushed {
     }
 }
 
-impl Destination {
-    /// As the spool names it.
-    pub fn spool_route(&self) -> SpoolRoute {
-        SpoolRoute {
-            route: match self {
-                Self::Collector { .. } => Route::Collector,
-                Self::Otlp { .. } => Route::Otlp,
-                Self::Agent { .. } => Route::Agent,
-            },
-            address: self.to_string(),
-        }
-    }
-}
-
 impl Push<'_> {
     /// Sends what waits for the destinations. Blocks; must not run on a thread that drives a runtime.
     ///
@@ -97,7 +82,7 @@ impl Push<'_> {
         jaeger: &mut Jaeger,
         pushed: &mut Pushed,
     ) -> Result<(), StoreError> {
-        let route = destination.spool_route();
+        let route = destination.route();
         let mut exporters = None;
         while !(self.stop)() && Instant::now() < self.until {
             let claimed = self

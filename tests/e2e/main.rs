@@ -32,5 +32,6 @@ mod trace_commands;
 mod trace_exec;
 mod trace_matrix;
 mod trace_push;
+mod trace_routes;
 mod traced_build;
 mod verify_faults;

@@ -4,9 +4,14 @@ use serde_json::Value;
 
 use super::bed::bed;
 
-/// The ids of a trace's spans, as stored: one that is there twice comes twice.
+/// The ids of a trace's spans in the bed's Jaeger, as stored: one that is there twice comes twice.
 pub(crate) fn span_ids(trace: &str) -> Vec<String> {
-    let url = format!("{}/api/traces/{trace}?raw=true", bed().query_url());
+    span_ids_of(&bed().query_url(), trace)
+}
+
+/// The same of another Jaeger.
+pub(crate) fn span_ids_of(query_url: &str, trace: &str) -> Vec<String> {
+    let url = format!("{query_url}/api/traces/{trace}?raw=true");
     let output = std::process::Command::new("curl")
         .args(["-sS", &url])
         .output()

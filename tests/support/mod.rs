@@ -13,6 +13,6 @@ mod relay;
 pub(crate) use bed::{Bed, Engine, bed, bed_dir, engines};
 pub(crate) use context::Context;
 pub(crate) use dagger::{Dagger, Finished};
-pub(crate) use jaeger::span_ids;
+pub(crate) use jaeger::{span_ids, span_ids_of};
 pub(crate) use proxy::without_traceparent;
 pub(crate) use relay::relay;

@@ -24,7 +24,7 @@ pub(super) async fn check(env: &Env) -> Vec<Check> {
             return vec![Check::broken("tracing", error.to_string(), error.help())];
         }
     };
-    let Some(destination) = &settings.destination else {
+    if settings.destinations.is_empty() {
         let nowhere = "spans go nowhere: no variable says where";
         let fix = "set OTEL_EXPORTER_JAEGER_ENDPOINT=http://localhost:14268/api/traces or JAEGER_TRACE=localhost:6831";
         let asked = env.get("JAEGER_QUERY_URL").is_some();
@@ -34,9 +34,13 @@ pub(super) async fn check(env: &Env) -> Vec<Check> {
             Check::skipped("query", "spans go nowhere")
         };
         return vec![Check::warning("tracing", nowhere, fix), query];
-    };
-    let (goes, query) = tokio::join!(exporter(destination), query(env));
-    vec![goes, query]
+    }
+    let mut checks = Vec::new();
+    for destination in &settings.destinations {
+        checks.push(exporter(destination).await);
+    }
+    checks.push(query(env).await);
+    checks
 }
 
 async fn exporter(destination: &Destination) -> Check {

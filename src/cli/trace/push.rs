@@ -37,9 +37,9 @@ pub(in crate::cli) struct PushArgs {
 pub(super) fn run(args: &PushArgs, env: &Env) -> Result<(), Failure> {
     let settings = Settings::read(&|key| env.get(key))?;
     let routes: Vec<_> = settings
-        .destination
+        .destinations
         .iter()
-        .map(|destination| destination.spool_route())
+        .map(|destination| destination.route())
         .collect();
     let Some(store) = pick::existing(env)? else {
         return print("nothing waits\n");
@@ -101,7 +101,7 @@ impl Task<'_> {
             }
             let push = Push {
                 store: self.store,
-                destinations: self.settings.destination.as_slice(),
+                destinations: &self.settings.destinations,
                 resource: &self.settings.resource,
                 query_url: query_url.as_ref(),
                 run: *run,
