@@ -70,6 +70,11 @@ impl PartResult {
         matches!(self.0.result, Some(frontend::result::Result::Refs(_)))
     }
 
+    /// What the frontend says beside the result, by key.
+    pub fn metadata(&self) -> &BTreeMap<String, Bytes> {
+        &self.0.metadata
+    }
+
     /// The image's configuration, as JSON.
     pub fn config(&self) -> Option<&[u8]> {
         self.0.metadata.get(Self::CONFIG).map(AsRef::as_ref)

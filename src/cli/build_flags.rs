@@ -182,6 +182,7 @@ impl BuildFlags {
             tags: &self.tags,
         };
         let policy = self.source_policy_file.as_ref();
+        let (cache_from, cache_to) = self.caches(env)?;
         Ok(Asked {
             options: DockerfileOptions {
                 target: self.target.clone(),
@@ -193,14 +194,81 @@ impl BuildFlags {
             },
             locals,
             exports: export_flag::parse(&exports, &env.cwd, env.stdout_is_terminal)?,
-            cache_from: caches("--cache-from", "src", &self.cache_from, env)?,
-            cache_to: caches("--cache-to", "dest", &self.cache_to, env)?,
+            cache_from,
+            cache_to,
             entitlements: self.allow.clone(),
             source_policy: policy
                 .map(|path| policy_file::read(&env.cwd.join(path)))
                 .transpose()?,
             services,
         })
+    }
+
+    /// The caches that are read, and those that are written.
+    pub(super) fn caches(&self, env: &Env) -> Result<(Vec<CacheEntry>, Vec<CacheEntry>), Failure> {
+        Ok((
+            caches("--cache-from", "src", &self.cache_from, env)?,
+            caches("--cache-to", "dest", &self.cache_to, env)?,
+        ))
+    }
+
+    /// A flag that was given and is about a Dockerfile alone, and how a plan says the same, if it can.
+    pub(super) fn of_a_dockerfile(&self) -> Option<(&'static str, Option<&'static str>)> {
+        let some = Some;
+        let all = [
+            (
+                self.target.is_some(),
+                "--target",
+                some("`target` of its `build`"),
+            ),
+            (
+                !self.build_args.is_empty(),
+                "--build-arg",
+                some("`args` of its `build`"),
+            ),
+            (
+                !self.contexts.is_empty(),
+                "--build-context",
+                some("`contexts` of its `build`"),
+            ),
+            (
+                !self.secrets.is_empty(),
+                "--secret",
+                some("`secrets` of the plan, and a mount"),
+            ),
+            (!self.ssh.is_empty(), "--ssh", some("a mount of type `ssh`")),
+            (self.network.is_some(), "--network", some("its `network`")),
+            (!self.output.is_empty(), "--output", some("its `outputs`")),
+            (self.push, "--push", some("`push` of one of its `outputs`")),
+            (self.load, "--load", some("one of its `outputs`")),
+            (
+                !self.tags.is_empty(),
+                "--tag",
+                some("`image` of one of its `outputs`"),
+            ),
+            (!self.labels.is_empty(), "--label", None),
+            (!self.hosts.is_empty(), "--add-host", None),
+            (self.shm_size.is_some(), "--shm-size", None),
+            (!self.ulimit.is_empty(), "--ulimit", None),
+            (self.cgroup_parent.is_some(), "--cgroup-parent", None),
+            (
+                !self.no_cache_filter.is_empty(),
+                "--no-cache-filter",
+                some("`--no-cache=ACTION`"),
+            ),
+            (self.pull, "--pull", None),
+            (!self.allow.is_empty(), "--allow", None),
+            (self.sbom.is_some(), "--sbom", None),
+            (self.provenance.is_some(), "--provenance", None),
+            (!self.attests.is_empty(), "--attest", None),
+            (
+                self.source_policy_file.is_some(),
+                "--source-policy-file",
+                None,
+            ),
+        ];
+        let given = all.into_iter().find(|(given, ..)| *given);
+        given.map(|(_, flag, instead)| (flag, instead))
     }
 
     fn no_cache(&self) -> Option<Vec<String>> {

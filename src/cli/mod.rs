@@ -4,6 +4,7 @@
 //! Start at [`run`].
 
 mod build_flags;
+mod call;
 mod completion;
 mod connecting;
 mod daemon_spans;
@@ -21,6 +22,7 @@ mod interrupt;
 mod logging;
 mod pipes;
 mod plan;
+mod plan_caches;
 mod policy_file;
 mod redact;
 mod results;

@@ -67,6 +67,12 @@ struct Step {
 }
 
 impl ResultFiles {
+    /// A flag that was given and tells of one build's result, which a plan does not have.
+    pub(super) fn of_one_build(&self) -> Option<&'static str> {
+        let metadata = self.metadata_file.as_ref().map(|_| "--metadata-file");
+        metadata.or_else(|| self.iidfile.as_ref().map(|_| "--iidfile"))
+    }
+
     /// Is a summary wanted? Then the events go through it to `events`.
     pub(super) fn watch(
         &self,

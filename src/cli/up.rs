@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
 use super::build_flags::BuildFlags;
+use super::call::{Call, CallFlags};
 use super::connecting::Connecting;
 use super::daemon_spans::{Daemon, DaemonSpansArg};
 use super::diagnostic::Failure;
@@ -20,7 +21,7 @@ use crate::engine::{self, EngineSettings};
 use crate::plan::Dockerfile;
 use crate::progress::event::{BuildEvent, Outcome};
 use crate::session::Services;
-use crate::solve::{SessionHandle, Solve, SolveError, Solved};
+use crate::solve::{Answer, SessionHandle, Solve, SolveError, Solved};
 
 /// Arguments of `dagger up`.
 #[derive(Debug, Args)]
@@ -40,7 +41,10 @@ pub(super) struct UpArgs {
     pub(super) build: BuildFlags,
 
     #[command(flatten)]
-    results: ResultFiles,
+    pub(super) call: CallFlags,
+
+    #[command(flatten)]
+    pub(super) results: ResultFiles,
 
     /// How the build is shown
     #[arg(long, value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
@@ -81,13 +85,19 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     if args.is_plan(env)? {
         return up_plan::run(args, start);
     }
+    let call = args.call.read()?;
     let (solve, served) = args.solve(env)?;
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let display = Display::start(env, args.log_format, args.quiet);
         let (events, watched) = args.results.watch(display.events());
-        let result = build(args, &solve, served, settings, &traced, events).await;
+        let asked = Asked {
+            solve,
+            call: call.clone(),
+            served,
+        };
+        let result = build(args, asked, settings, &traced, events).await;
         let outcome = match &result {
             Ok(_) => Some(Outcome::Done),
             Err(Failure::Build(error)) => Some(error.outcome()),
@@ -97,10 +107,28 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
         let error = result.as_ref().err().map(ToString::to_string);
         let summary = args.results.write_summary(env, watched, error).await;
         display.finish(outcome).await;
-        let solved = result?;
+        let done = result?;
         summary?;
-        args.results.write(env, &solved)
+        match (done, &call) {
+            (Done::Built(solved), _) => args.results.write(env, &solved),
+            (Done::Answered(answer), Some(call)) => call.print(&answer),
+            (Done::Answered(_), None) => Ok(()),
+        }
     })
+}
+
+/// What is to be done on the engine.
+struct Asked {
+    solve: Solve,
+    /// A question to the frontend, in place of the build.
+    call: Option<Call>,
+    served: Served,
+}
+
+/// What came of it.
+enum Done {
+    Built(Solved),
+    Answered(Answer),
 }
 
 /// What the session is opened with.
@@ -112,12 +140,16 @@ struct Served {
 
 async fn build(
     args: &UpArgs,
-    solve: &Solve,
-    served: Served,
+    asked: Asked,
     settings: Arc<EngineSettings>,
     traced: &Traced,
     events: mpsc::Sender<Vec<BuildEvent>>,
-) -> Result<Solved, Failure> {
+) -> Result<Done, Failure> {
+    let Asked {
+        solve,
+        call,
+        served,
+    } = asked;
     let what = match &settings.address {
         Some(address) => format!("[internal] connecting to {address}"),
         None => "[internal] finding an engine".to_owned(),
@@ -130,11 +162,18 @@ async fn build(
     drop(connecting);
     let daemon = Daemon::watch(args.daemon_spans.into(), &connection, settings, traced);
     let session = SessionHandle::open(&connection.client, served.services, &served.directory);
-    let solved = solve.run(&session, events, &traced.cancel).await;
+    let cancel = &traced.cancel;
+    let done = match call {
+        None => solve.run(&session, events, cancel).await.map(Done::Built),
+        Some(call) => {
+            let answer = solve.ask(&call.question, &session, &events, cancel).await;
+            answer.map(Done::Answered)
+        }
+    };
     session.close().await;
     daemon.take(&connection.client, traced).await;
     connection.close().await;
-    Ok(solved?)
+    Ok(done?)
 }
 
 impl UpArgs {

@@ -13,6 +13,7 @@ use super::diagnostic::Failure;
 use super::display::Display;
 use super::env::Env;
 use super::plan::PlanArgs;
+use super::plan_caches::PlanCaches;
 use super::traced::{Start, Traced};
 use super::up::{LogFormat, UpArgs};
 use crate::engine::{self, EngineSettings};
@@ -76,24 +77,16 @@ impl UpArgs {
     }
 
     fn plan_misuse(&self) -> Option<Failure> {
-        let flag = [
-            (
-                self.build.target.is_some(),
-                "--target",
-                "`target` of its `build`",
-            ),
-            (
-                !self.build.build_args.is_empty(),
-                "--build-arg",
-                "`args` of its `build`",
-            ),
-            (!self.build.output.is_empty(), "--output", "its `outputs`"),
-        ]
-        .into_iter()
-        .find(|(given, ..)| *given);
-        flag.map(|(_, flag, instead)| Failure::Usage {
+        let call = self.call.is_given().then_some(("--call", None));
+        let (flag, instead) = call
+            .or_else(|| self.results.of_one_build().map(|flag| (flag, None)))
+            .or_else(|| self.build.of_a_dockerfile())?;
+        Some(Failure::Usage {
             message: format!("{flag} is for a Dockerfile, and this is a plan"),
-            help: format!("write it into the action, as {instead}"),
+            help: match instead {
+                Some(instead) => format!("write it into the action, as {instead}"),
+                None => "to build a Dockerfile here, name it: `--file Dockerfile`".to_owned(),
+            },
         })
     }
 }
@@ -121,22 +114,26 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
             });
         }
     };
+    let caches = args.build.caches(env)?;
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let (plan, wanted) = load(args, env)?;
+        let caches = PlanCaches::of(caches, &plan, &wanted)?;
         let served = services(&plan, &wanted, env)?;
         // That it can be made was seen just now.
         let more = || services(&plan, &wanted, env).unwrap_or_default();
         let display = Display::start(env, args.log_format, args.quiet);
+        let (events, watched) = args.results.watch(display.events());
         let job = Job {
             args,
             plan: &plan,
             wanted: wanted.clone(),
             more: &more,
             platform,
+            caches,
         };
-        let ran = Box::pin(job.run(served, settings, &traced, display.events())).await;
+        let ran = Box::pin(job.run(served, settings, &traced, events)).await;
         let result = ran.and_then(|ran| ended(ran, traced.cancel.is_cancelled()));
         let outcome = match &result {
             Ok(()) => Some(Outcome::Done),
@@ -144,8 +141,11 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
             // Nothing was begun that could be drawn as ended.
             Err(_) => None,
         };
+        let error = result.as_ref().err().map(ToString::to_string);
+        let summary = args.results.write_summary(env, watched, error).await;
         display.finish(outcome).await;
-        result
+        result?;
+        summary
     })
 }
 
@@ -199,28 +199,29 @@ fn services(plan: &PlanFile, wanted: &[usize], env: &Env) -> Result<Services, Fa
     Ok(services)
 }
 
-/// How the plan ended: with the first failure, if there was one.
+/// How the plan ended. Of several failures the first is told with its place, and the others beside it.
 fn ended(ran: Ran, interrupted: bool) -> Result<(), Failure> {
-    let all = ran.failed.len();
-    if let Some((action, error)) = ran.failed.into_iter().next() {
-        return Err(match error {
-            SolveError::Failed(mut failure) => {
-                let others = match all {
-                    1 => String::new(),
-                    2 => " (and another action failed)".to_owned(),
-                    all => format!(" (and {} other actions failed)", all - 1),
-                };
-                failure.message = format!("action `{action}`: {}{others}", failure.message);
-                SolveError::Failed(failure)
-            }
-            other => other,
+    let mut failed = ran.failed.into_iter();
+    let Some((action, error)) = failed.next() else {
+        if interrupted || !ran.left.is_empty() {
+            return Err(SolveError::Cancelled.into());
         }
-        .into());
+        return Ok(());
+    };
+    Err(match error {
+        SolveError::Failed(mut failure) => {
+            failure.message = format!("action `{action}`: {}", failure.message);
+            for (action, error) in failed {
+                failure.message += &format!("\naction `{action}`: {error}");
+                if let SolveError::Failed(other) = error {
+                    failure.sources.extend(other.sources);
+                }
+            }
+            SolveError::Failed(failure)
+        }
+        other => other,
     }
-    if interrupted || !ran.left.is_empty() {
-        return Err(SolveError::Cancelled.into());
-    }
-    Ok(())
+    .into())
 }
 
 struct Job<'a> {
@@ -229,6 +230,7 @@ struct Job<'a> {
     wanted: Vec<usize>,
     more: &'a (dyn Fn() -> Services + Sync),
     platform: Option<Platform>,
+    caches: PlanCaches,
 }
 
 impl Job<'_> {
@@ -259,8 +261,8 @@ impl Job<'_> {
             parallel: self.args.actions.parallel.into(),
             keep_going: self.args.actions.keep_going,
             no_cache: self.args.no_cached_actions(),
-            cache_from: Vec::new(),
-            cache_to: Vec::new(),
+            cache_from: self.caches.read,
+            cache_to: self.caches.written,
             platform: self.platform.unwrap_or_else(Platform::here),
         };
         let ran = schedule.run(&session, events, &traced.cancel).await;

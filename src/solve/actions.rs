@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::image_config::ImageConfig;
+use super::request::CacheEntry;
 use crate::buildkit::{BuildkitError, Gateway, Part, PartResult};
 use crate::llb::{self, Exec, File, Mode, Owner, Platform, Source, State};
 use crate::plan::file::{
@@ -115,16 +116,18 @@ impl<'a> Action<'a> {
     pub(super) async fn make(
         &self,
         gateway: &Gateway<'_>,
+        caches: &[CacheEntry],
     ) -> Result<(PartResult, Option<Made>), ActionError> {
         if let Some(build) = &self.planned.action.build {
-            return self.build(build, gateway).await;
+            return self.build(build, gateway, caches).await;
         }
         let made = self.state(gateway).await?;
         let state = made.state.clone();
-        let part = Part {
+        let mut part = Part {
             definition: llb::definition(&state),
             ..Part::default()
         };
+        part.read(caches);
         let mut result = if part.definition.is_some() {
             gateway.solve(part).await?
         } else {
@@ -138,6 +141,7 @@ impl<'a> Action<'a> {
         &self,
         build: &Build,
         gateway: &Gateway<'_>,
+        caches: &[CacheEntry],
     ) -> Result<(PartResult, Option<Made>), ActionError> {
         let filename = build.dockerfile.as_ref().map_or("Dockerfile", |file| {
             file.value.rsplit('/').next().unwrap_or("Dockerfile")
@@ -174,12 +178,13 @@ impl<'a> Action<'a> {
                 llb::definition(&made.state).unwrap_or_default(),
             );
         }
-        let part = Part {
+        let mut part = Part {
             frontend: "dockerfile.v0".to_owned(),
             attrs,
             inputs,
             ..Part::default()
         };
+        part.read(caches);
         let result = gateway.solve(part).await?;
         let state = match result.definition() {
             Some(definition) => llb::state_of(definition),

@@ -5,6 +5,8 @@
 
 mod actions;
 mod built_in;
+mod by_gateway;
+mod call;
 mod dockerfile;
 mod error;
 mod events;
@@ -16,6 +18,7 @@ mod run;
 mod schedule;
 mod session;
 
+pub use call::Answer;
 pub use dockerfile::DockerfileOptions;
 pub use error::SolveError;
 pub use events::from_status;

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::buildkit::Part;
 use crate::proto::control::sourcepolicy::Policy;
 use crate::proto::control::{CacheOptions, CacheOptionsEntry, Exporter, SolveRequest};
 use crate::proto::pb::Definition;
 use crate::session::{LocalDir, Output};
+
+/// The attribute by which a frontend is told of caches.
+const CACHE_IMPORTS: &str = "cache-imports";
 
 /// What is solved.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +152,7 @@ impl Solve {
                     // The frontend imports for the graphs that it makes.
                     request
                         .frontend_attrs
-                        .insert("cache-imports".into(), self.cache_imports());
+                        .insert(CACHE_IMPORTS.into(), cache_imports(&self.cache_from));
                 }
             }
             What::Definition(definition) => request.definition = Some(definition.clone()),
@@ -156,13 +160,28 @@ impl Solve {
         }
         request
     }
+}
 
-    fn cache_imports(&self) -> String {
-        let entries = self
-            .cache_from
-            .iter()
-            .map(|entry| serde_json::json!({ "Type": entry.kind, "Attrs": entry.attrs }));
-        serde_json::Value::Array(entries.collect()).to_string()
+/// Caches as a frontend is told of them.
+fn cache_imports(caches: &[CacheEntry]) -> String {
+    let entries = caches
+        .iter()
+        .map(|entry| serde_json::json!({ "Type": entry.kind, "Attrs": entry.attrs }));
+    serde_json::Value::Array(entries.collect()).to_string()
+}
+
+impl Part {
+    /// Lets it read these caches: its graph, or the graphs that its frontend makes.
+    pub(super) fn read(&mut self, caches: &[CacheEntry]) {
+        if caches.is_empty() {
+            return;
+        }
+        if self.frontend.is_empty() {
+            self.cache_imports = caches.iter().map(CacheEntry::entry).collect();
+        } else {
+            self.attrs
+                .insert(CACHE_IMPORTS.into(), cache_imports(caches));
+        }
     }
 }
 

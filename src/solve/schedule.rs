@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -11,12 +10,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty, info_span};
 
-use super::actions::{self, Action, ActionError, Made, Making};
+use super::actions::{self, Action, Made, Making};
+use super::by_gateway;
 use super::error::SolveError;
 use super::request::{CacheEntry, Export, Solve, What};
 use super::run::Solved;
 use super::session::{SessionHandle, random_id};
-use crate::buildkit::{BuildFailure, Gateway};
+use crate::buildkit::Gateway;
 use crate::llb::Platform;
 use crate::plan::file::{Kind, Output as PlanOutput, PlanFile, Planned};
 use crate::progress::event::BuildEvent;
@@ -38,8 +38,8 @@ pub struct Schedule<'a> {
     pub no_cache: Vec<String>,
     /// Caches that are read.
     pub cache_from: Vec<CacheEntry>,
-    /// Caches that are written.
-    pub cache_to: Vec<CacheEntry>,
+    /// Caches that are written, by the action's place in the plan.
+    pub cache_to: BTreeMap<usize, Vec<CacheEntry>>,
     /// The platform of actions that name none.
     pub platform: Platform,
 }
@@ -266,7 +266,7 @@ impl Schedule<'_> {
         solve.locals = action.locals();
         solve.entitlements = action.entitlements();
         solve.cache_from.clone_from(&self.cache_from);
-        solve.cache_to.clone_from(&self.cache_to);
+        solve.cache_to = self.written(planned);
         let exports: Vec<_> = planned
             .action
             .outputs
@@ -292,6 +292,12 @@ impl Schedule<'_> {
             }
             failed @ End::Failed(_) => failed,
         }
+    }
+
+    fn written(&self, planned: &Planned) -> Vec<CacheEntry> {
+        let place = self.plan.actions.iter().position(|one| one == planned);
+        let entries = place.and_then(|place| self.cache_to.get(&place));
+        entries.cloned().unwrap_or_default()
     }
 
     fn is_needed(&self, planned: &Planned) -> bool {
@@ -346,57 +352,9 @@ async fn one(
     events: &mpsc::Sender<Vec<BuildEvent>>,
     stop: &CancellationToken,
 ) -> End {
-    // The build may end before the answer to its result comes; then this has what was made.
-    let given = Mutex::new(None);
-    let beside = async |build: String| {
-        let gateway = Gateway::new(session.client(), build);
-        let made = async {
-            gateway.ready().await?;
-            action.make(&gateway).await
-        }
-        .await;
-        match made {
-            Ok((result, made)) => {
-                *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
-                let told = gateway.give(result).await;
-                told.map(|()| made).map_err(ActionError::Engine)
-            }
-            Err(error) => {
-                // The build ends with this error, or with that of not having been told.
-                let _ = match &error {
-                    ActionError::Engine(error) => gateway.give_up(error).await,
-                    ActionError::Several(_) => gateway.give_up_with(&error.to_string()).await,
-                };
-                Err(error)
-            }
-        }
-    };
-    let (result, made) = solve
-        .run_beside(session, events.clone(), stop, beside)
-        .await;
-    let given = given.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match (result, made.or(given.map(Ok))) {
-        (Ok(solved), Some(Ok(made))) => End::Done(solved, made),
-        (Err(SolveError::Cancelled), _) => End::Failed(SolveError::Cancelled),
-        // What the part said is nearer to the cause than what the build made of it.
-        (_, Some(Err(ActionError::Engine(error)))) => {
-            let failure = BuildFailure::from_error(&error);
-            End::Failed(match failure {
-                Some(failure) => SolveError::Failed(Box::new(failure)),
-                None => SolveError::Engine(error),
-            })
-        }
-        (Err(error), _) => End::Failed(error),
-        (Ok(_), Some(Err(error))) => End::Failed(failed(&error.to_string())),
-        (Ok(_), None) => End::Failed(failed(
-            "the engine ended the build before its result was made",
-        )),
+    let make = async |gateway: &Gateway<'_>, caches: Vec<_>| action.make(gateway, &caches).await;
+    match by_gateway::build(solve, session, events, stop, make).await {
+        Ok((solved, made)) => End::Done(solved, made),
+        Err(error) => End::Failed(error),
     }
-}
-
-fn failed(message: &str) -> SolveError {
-    SolveError::Failed(Box::new(BuildFailure {
-        message: message.to_owned(),
-        ..BuildFailure::default()
-    }))
 }

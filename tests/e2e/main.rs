@@ -11,6 +11,7 @@
 mod support;
 
 mod bad_input;
+mod call;
 mod completion;
 mod dashboards;
 mod default_order;

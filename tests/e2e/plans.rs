@@ -118,6 +118,97 @@ fn a_failed_action_is_named_and_stops_the_others_unless_they_go_on() {
 }
 
 #[test]
+fn each_failure_is_told_when_the_others_go_on() {
+    let context = example("matrix");
+    std::fs::remove_file(context.join("dagger.toml")).unwrap();
+    context.write(
+        "dagger.yaml",
+        "version: 1\nactions:\n  base: { build: { context: base } }\n  \
+         one: { from: base, run: exit 41 }\n  two: { from: base, run: exit 42 }\n",
+    );
+    let run = Dagger::up(context.path(), Engine::Mute, &["--keep-going"])
+        .run()
+        .expect(1);
+    for (action, code) in [("one", 41), ("two", 42)] {
+        let told = run.stderr.lines().any(|line| {
+            line.contains(&format!("action `{action}`")) && line.contains(&code.to_string())
+        });
+        assert!(told, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_plan_s_caches_are_written_and_read() {
+    let context = example("monorepo");
+    let (one, all) = (
+        "type=local,dest=cache,mode=max",
+        "type=local,dest=cache-{action},mode=max",
+    );
+    // Which of the last two would have it?
+    let run = Dagger::up(
+        context.path(),
+        Engine::Mute,
+        &["web", "api", "--cache-to", one],
+    )
+    .run()
+    .expect(2);
+    assert!(run.stderr.contains("would all write to"), "{}", run.stderr);
+    let salt = format!("release=cache-{}", std::process::id());
+    let args = ["web", "api", "--cache-to", all, "-w", &salt];
+    Dagger::up(context.path(), Engine::Mute, &args)
+        .run()
+        .expect(0);
+    assert!(context.join("cache-web/index.json").exists());
+    // Another daemon has none of it.
+    let from = "type=local,src=cache-{action}";
+    let args = [
+        "web",
+        "api",
+        "--cache-from",
+        from,
+        "-w",
+        &salt,
+        "--summary-file",
+        "summary.json",
+    ];
+    Dagger::up(context.path(), Engine::Udp, &args)
+        .run()
+        .expect(0);
+    let summary: serde_json::Value = serde_json::from_str(&read(&context, "summary.json")).unwrap();
+    let steps = summary["steps"].as_array().unwrap().iter();
+    let ran: Vec<_> = steps
+        .filter(|step| step["cached"] == false)
+        .map(|step| step["name"].as_str().unwrap())
+        .filter(|name| {
+            !name.contains("[internal]") && !name.contains("importing") && !name.contains("local")
+        })
+        .collect();
+    assert_eq!(ran, Vec::<&str>::new());
+}
+
+#[test]
+fn flags_that_a_plan_does_not_take_are_refused() {
+    let context = example("matrix");
+    for (flags, instead) in [
+        (&["--label", "a=b"][..], "--file Dockerfile"),
+        (&["--push"], "`push` of one of its `outputs`"),
+        (&["--call=outline"], "--file Dockerfile"),
+        (&["--iidfile", "id"], "--file Dockerfile"),
+    ] {
+        let run = Dagger::up(context.path(), Engine::Mute, flags)
+            .run()
+            .expect(2);
+        let flag = flags[0].split('=').next().unwrap();
+        assert!(
+            run.stderr.contains(&format!("{flag} is for a Dockerfile")),
+            "{}",
+            run.stderr
+        );
+        assert!(run.stderr.contains(instead), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_directory_is_a_dockerfile_s_even_beside_a_plan() {
     let context = example("matrix");
     Dagger::up(context.path(), Engine::Mute, &["base"])
