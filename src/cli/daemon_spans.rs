@@ -12,10 +12,11 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 use tracing::{Instrument, debug, field::Empty, info_span};
 
+use super::engine_memory;
 use super::traced::Traced;
 use crate::buildkit::{BlobError, BuildState, Client};
 use crate::engine::{self, Connection, EngineSettings};
-use crate::telemetry::{DaemonExport, DaemonSpans, Decision};
+use crate::telemetry::{DaemonExport, DaemonSpans, Decision, Known, Share};
 use crate::trace::model::{Span, TraceId};
 use crate::trace::report::DaemonReport;
 use crate::trace::spanstub;
@@ -60,8 +61,12 @@ impl From<DaemonSpansArg> for DaemonSpans {
 /// Finds out about the daemon while it builds.
 pub(super) struct Daemon {
     asked: DaemonSpans,
-    export: JoinHandle<Option<DaemonExport>>,
+    address: String,
+    found: JoinHandle<Found>,
 }
+
+/// What was found out: by the daemon's variables, and by what was seen in Jaeger before.
+type Found = (Option<DaemonExport>, Option<bool>);
 
 impl Daemon {
     /// Begins to find out.
@@ -72,17 +77,23 @@ impl Daemon {
         traced: &Traced,
     ) -> Self {
         let wanted = asked == DaemonSpans::Auto && traced.telemetry.exports();
-        let address = connection.choice.address.clone();
-        let export = async move {
+        let engine = connection.choice.address.clone();
+        let address = engine.to_string();
+        let (telemetry, key) = (traced.telemetry.clone(), address.clone());
+        let found = async move {
             if !wanted {
-                return None;
+                return (None, None);
             }
-            let variables = engine::environment(&address, settings).await?;
-            Some(DaemonExport::detect(&variables))
+            let variables = engine::environment(&engine, settings).await;
+            match variables.as_ref().map(DaemonExport::detect) {
+                Some(DaemonExport::Nowhere) => (Some(DaemonExport::Nowhere), None),
+                export => (export, engine_memory::recall(&telemetry, &key).await),
+            }
         };
         Self {
             asked,
-            export: tokio::spawn(export.in_current_span()),
+            address,
+            found: tokio::spawn(found.in_current_span()),
         }
     }
 
@@ -90,7 +101,7 @@ impl Daemon {
     pub(super) async fn take(self, client: &Client, traced: &Traced) {
         let builds = client.builds();
         if builds.is_empty() {
-            self.export.abort();
+            self.found.abort();
             return;
         }
         let span = info_span!(
@@ -98,45 +109,46 @@ impl Daemon {
             dagger.daemon_spans = Empty,
             dagger.import = Empty
         );
-        let abort = self.export.abort_handle();
+        let abort = self.found.abort_handle();
+        let telemetry = &traced.telemetry;
         let work = async {
-            let read = read(client, &builds, traced.telemetry.trace_id());
-            let (spans, export) = tokio::join!(read, self.export);
-            (spans, export.ok().flatten())
+            let read = read(client, &builds, telemetry.trace_id());
+            let (spans, found) = tokio::join!(read, self.found);
+            let (export, mut seen) = found.unwrap_or_default();
+            let open = self.asked == DaemonSpans::Auto && export != Some(DaemonExport::Nowhere);
+            if let (true, None, Ok(spans)) = (open, seen, &spans) {
+                seen = engine_memory::look(telemetry, &self.address, spans).await;
+            }
+            (spans, export, seen)
         };
         let taken = tokio::time::timeout(DEADLINE, work)
             .instrument(span.clone())
             .await;
-        let (mut report, spans, export) = match taken {
-            Ok((Ok(spans), export)) => (DaemonReport::default(), spans, export),
-            Ok((Err(error), export)) => {
+        let (spans, export, seen) = taken.unwrap_or_else(|_| {
+            abort.abort();
+            let late = format!("not read within {} s", DEADLINE.as_secs());
+            (Err(late), None, None)
+        });
+        let known = Known {
+            export: export.as_ref(),
+            seen,
+            can_ask: telemetry.asks().is_some(),
+        };
+        let decision = Decision::new(self.asked, telemetry.exports(), known);
+        let (spans, error) = match spans {
+            Ok(spans) => (spans, None),
+            Err(error) => {
                 debug!(%error, "the daemon's spans could not be read");
-                let report = DaemonReport {
-                    error: Some(error),
-                    ..DaemonReport::default()
-                };
-                (report, Vec::new(), export)
-            }
-            Err(_) => {
-                abort.abort();
-                let report = DaemonReport {
-                    error: Some(format!("not read within {} s", DEADLINE.as_secs())),
-                    ..DaemonReport::default()
-                };
-                (report, Vec::new(), None)
+                (Vec::new(), Some(error))
             }
         };
-        let decision = Decision::new(
-            self.asked,
-            traced.telemetry.exports(),
-            export.as_ref(),
-            None,
-        );
         span.record("dagger.daemon_spans", spans.len());
-        span.record("dagger.import", decision.import);
-        report.why = decision.why;
-        report.imported = decision.import;
-        traced.telemetry.import(spans, report);
+        span.record("dagger.import", decision.share == Share::Send);
+        let report = DaemonReport {
+            error,
+            ..DaemonReport::default()
+        };
+        telemetry.import(spans, report, decision, &self.address);
     }
 }
 

@@ -13,6 +13,7 @@ mod display;
 mod doctor;
 mod duration;
 mod engine;
+mod engine_memory;
 mod engine_settings;
 mod env;
 mod export_flag;

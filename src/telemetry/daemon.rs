@@ -29,10 +29,32 @@ pub enum DaemonExport {
 /// What becomes of the daemon's spans, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Do we send them?
-    pub import: bool,
+    /// Who sends them.
+    pub share: Share,
     /// In plain words.
     pub why: String,
+}
+
+/// Who sends the daemon's spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// We do.
+    Send,
+    /// The daemon, or nobody.
+    Leave,
+    /// They wait, until Jaeger can say whether they came by themselves.
+    Ask,
+}
+
+/// What is known of a daemon.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// What its variables say, if they can be read.
+    pub export: Option<&'a DaemonExport>,
+    /// Did its spans come into this Jaeger by themselves, the last time that was looked at?
+    pub seen: Option<bool>,
+    /// Can Jaeger be asked, by and by?
+    pub can_ask: bool,
 }
 
 impl DaemonExport {
@@ -66,41 +88,44 @@ impl DaemonExport {
 }
 
 impl Decision {
-    /// Decides. `exports`: do we export at all? `known` is what the daemon's variables say; `seen`, whether spans of this engine came into
-    /// Jaeger by themselves before.
-    pub fn new(
-        asked: DaemonSpans,
-        exports: bool,
-        known: Option<&DaemonExport>,
-        seen: Option<bool>,
-    ) -> Self {
-        let (import, why) = match (asked, exports, known, seen) {
-            (_, false, ..) => (false, "nothing is exported".to_owned()),
-            (DaemonSpans::Import, ..) => (true, "--daemon-spans import".to_owned()),
-            (DaemonSpans::Skip, ..) => (false, "--daemon-spans skip".to_owned()),
-            (_, _, Some(DaemonExport::Nowhere), _) => {
-                (true, "the daemon exports its spans nowhere".to_owned())
-            }
+    /// Decides. `exports`: do we export at all?
+    pub fn new(asked: DaemonSpans, exports: bool, known: Known<'_>) -> Self {
+        let (share, why) = match (asked, known.export, known.seen) {
+            _ if !exports => (Share::Leave, "nothing is exported".to_owned()),
+            (DaemonSpans::Import, ..) => (Share::Send, "--daemon-spans import".to_owned()),
+            (DaemonSpans::Skip, ..) => (Share::Leave, "--daemon-spans skip".to_owned()),
+            (_, Some(DaemonExport::Nowhere), _) => (
+                Share::Send,
+                "the daemon exports its spans nowhere".to_owned(),
+            ),
             // What was seen in Jaeger says more than an address, which may lead to the same Jaeger by
             // another way.
             (.., Some(true)) => (
-                false,
+                Share::Leave,
                 "the daemon's spans came by themselves before".to_owned(),
             ),
             (.., Some(false)) => (
-                true,
+                Share::Send,
                 "the daemon's spans did not come by themselves before".to_owned(),
             ),
-            (_, _, Some(DaemonExport::To(to)), None) => {
-                (false, format!("the daemon exports them to {}", shown(to)))
+            (_, Some(DaemonExport::To(to)), None) if known.can_ask => (
+                Share::Ask,
+                format!("the daemon exports them to {}; whether they come here is seen later", shown(to)),
+            ),
+            (_, Some(DaemonExport::To(to)), None) => {
+                (Share::Leave, format!("the daemon exports them to {}", shown(to)))
             }
-            (_, _, None, None) => (
-                false,
-                "it is not known whether the daemon exports them; --daemon-spans import sends them"
+            (_, None, None) if known.can_ask => (
+                Share::Ask,
+                "it is not known whether the daemon exports them; that is seen later".to_owned(),
+            ),
+            (_, None, None) => (
+                Share::Leave,
+                "it is not known whether the daemon exports them; --daemon-spans import sends them, and with JAEGER_QUERY_URL that is found out"
                     .to_owned(),
             ),
         };
-        Self { import, why }
+        Self { share, why }
     }
 }
 
@@ -150,18 +175,32 @@ mod tests {
     #[test]
     fn exactly_one_side_sends_them() {
         let (nowhere, jaeger) = (DaemonExport::Nowhere, to("http://me:secret@j/x"));
-        let import = |asked, known: Option<&DaemonExport>, seen| {
-            Decision::new(asked, true, known, seen).import
+        let (nowhere, jaeger) = (Some(&nowhere), Some(&jaeger));
+        let share = |asked, export, seen, can_ask| {
+            let known = Known {
+                export,
+                seen,
+                can_ask,
+            };
+            Decision::new(asked, true, known).share
         };
-        assert!(import(DaemonSpans::Import, Some(&jaeger), Some(true)));
-        assert!(!import(DaemonSpans::Skip, Some(&nowhere), Some(false)));
-        assert!(import(DaemonSpans::Auto, Some(&nowhere), Some(true)));
-        assert!(!import(DaemonSpans::Auto, Some(&jaeger), None));
-        assert!(import(DaemonSpans::Auto, Some(&jaeger), Some(false)));
-        assert!(!import(DaemonSpans::Auto, None, Some(true)));
-        assert!(!import(DaemonSpans::Auto, None, None));
-        assert!(!Decision::new(DaemonSpans::Import, false, None, None).import);
-        let why = Decision::new(DaemonSpans::Auto, true, Some(&jaeger), None).why;
+        use DaemonSpans::{Auto, Import, Skip};
+        assert_eq!(share(Import, jaeger, Some(true), true), Share::Send);
+        assert_eq!(share(Skip, nowhere, Some(false), true), Share::Leave);
+        assert_eq!(share(Auto, nowhere, Some(true), true), Share::Send);
+        assert_eq!(share(Auto, jaeger, None, false), Share::Leave);
+        assert_eq!(share(Auto, jaeger, None, true), Share::Ask);
+        assert_eq!(share(Auto, jaeger, Some(false), true), Share::Send);
+        assert_eq!(share(Auto, None, Some(true), true), Share::Leave);
+        assert_eq!(share(Auto, None, None, true), Share::Ask);
+        assert_eq!(share(Auto, None, None, false), Share::Leave);
+        let off = Decision::new(Import, false, Known::default());
+        assert_eq!(off.share, Share::Leave);
+        let known = Known {
+            export: jaeger,
+            ..Known::default()
+        };
+        let why = Decision::new(Auto, true, known).why;
         assert!(!why.contains("secret"), "{why}");
     }
 }

@@ -1,6 +1,7 @@
 //! Starting, asking for the context of a span, and ending with a report.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -11,12 +12,14 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::backlog::Backlog;
-use super::local::{Kept, Local, LocalRun};
+use super::daemon::{Decision, Share};
+use super::local::{Kept, Leaves, Local, LocalRun};
 use super::parent::{RemoteParent, traceparent};
 use super::pipeline::{self, Ledger, Shared};
 use super::recorded::Recorded;
 use super::recorder::{self, Recorder};
 use super::settings::{Destination, Settings};
+use crate::trace::jaeger::QueryUrl;
 use crate::trace::model::{Resource, Span, SpanId, TraceId};
 use crate::trace::report::{DaemonReport, ExportReport, RouteReport};
 use crate::trace::store::SpoolRoute;
@@ -40,6 +43,7 @@ pub struct Handle {
     trace: TraceId,
     tracestate: Option<Arc<str>>,
     exports: bool,
+    asks: Option<Arc<(PathBuf, QueryUrl)>>,
     unsampled: bool,
     recorded: Arc<Recorded>,
 }
@@ -135,6 +139,11 @@ where
         .as_ref()
         .filter(|_| !destinations.is_empty())
         .map(|local| Backlog::start(destinations.clone(), resource.clone(), local));
+    let asks = local
+        .as_ref()
+        .filter(|_| destinations.len() == 1)
+        .and_then(|local| Some((local.state_dir.clone(), local.query_url.clone()?)))
+        .map(Arc::new);
     let (keep, local) = local
         .map(|mut local| {
             local.run.trace = trace;
@@ -163,6 +172,7 @@ where
         trace,
         tracestate,
         exports: !destinations.is_empty(),
+        asks,
         unsampled,
         recorded: recorded.clone(),
     };
@@ -218,15 +228,35 @@ impl Handle {
         self.trace
     }
 
+    /// Where what was seen of engines is remembered, and the Jaeger that can be asked what it has of all that
+    /// is exported; `None`: there is none.
+    pub fn asks(&self) -> Option<(&Path, &QueryUrl)> {
+        let (state_dir, query_url) = self.asks.as_deref()?;
+        Some((state_dir, query_url))
+    }
+
     /// Does any span leave the machine?
     pub fn exports(&self) -> bool {
         self.exports
     }
 
-    /// Takes spans that the daemon has made. Each becomes part of the trace once; they are exported if the
-    /// report says so.
-    pub fn import(&self, spans: Vec<Span>, report: DaemonReport) {
-        self.recorded.import(spans, report);
+    /// Takes spans that the engine of this address has made. Each becomes part of the trace once; who sends
+    /// them is decided already.
+    pub fn import(
+        &self,
+        spans: Vec<Span>,
+        mut report: DaemonReport,
+        decision: Decision,
+        engine: &str,
+    ) {
+        let leaves = match decision.share {
+            Share::Send => Leaves::Now,
+            Share::Leave => Leaves::Never,
+            Share::Ask => Leaves::Asked(engine.into()),
+        };
+        report.imported = decision.share == Share::Send;
+        report.why = decision.why;
+        self.recorded.import(spans, report, &leaves);
     }
 
     /// The `tracestate` to pass on.

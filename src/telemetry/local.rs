@@ -2,6 +2,7 @@
 //! exported elsewhere. A process that is killed leaves what had ended by then.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tracing::debug;
 use crate::trace::jaeger::QueryUrl;
 use crate::trace::model::{Span, SpanId, TraceId};
 use crate::trace::ns;
-use crate::trace::store::{Claim, NewRun, Outgoing, RunId, SpoolRoute, Store, StoreError};
+use crate::trace::store::{Asked, Claim, NewRun, Outgoing, RunId, SpoolRoute, Store, StoreError};
 
 /// Spans waiting for the store. Full: the span is not in the local trace, and counted.
 const QUEUE_SPANS: usize = 16_384;
@@ -20,6 +21,9 @@ const BATCH_SPANS: usize = 2_048;
 
 /// How long a span waits for others: what a kill may cost.
 const BATCH_WAIT: Duration = Duration::from_millis(100);
+
+/// After so long an engine has sent its own spans, if it does that: the SDK's batches wait 5 s.
+pub(crate) const ENGINES_OWN: Duration = Duration::from_secs(10);
 
 /// A run that is to be recorded.
 #[derive(Clone, Debug)]
@@ -50,11 +54,13 @@ pub struct Kept {
 pub(super) enum Item {
     Span {
         span: Box<Span>,
-        /// Is it to be exported?
-        outgoing: bool,
+        leaves: Leaves,
     },
     /// A destination, by its place in the settings, has taken spans.
-    Delivered { way: usize, spans: Vec<SpanId> },
+    Delivered {
+        way: usize,
+        spans: Vec<SpanId>,
+    },
     /// Or has not; perhaps it has all the same.
     Refused {
         way: usize,
@@ -63,6 +69,15 @@ pub(super) enum Item {
     },
     /// No more will come.
     End,
+}
+
+/// Does a span leave the machine?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Leaves {
+    Never,
+    Now,
+    /// If its engine, of this address, does not send it itself.
+    Asked(Arc<str>),
 }
 
 /// The writing thread, as seen from outside.
@@ -141,34 +156,54 @@ impl Writer {
 
     /// First the spans, then what became of some of them: they may be in the same batch.
     fn batch(&mut self, items: impl Iterator<Item = Item>) {
-        let (mut plain, mut outgoing, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut spans: Vec<(Leaves, Vec<Span>)> = Vec::new();
+        let mut outcomes = Vec::new();
         for item in items {
             match item {
-                Item::Span {
-                    span,
-                    outgoing: true,
-                } => outgoing.push(*span),
-                Item::Span { span, .. } => plain.push(*span),
+                Item::Span { span, leaves } => match spans.iter_mut().find(|(of, _)| *of == leaves)
+                {
+                    Some((_, spans)) => spans.push(*span),
+                    None => spans.push((leaves, vec![*span])),
+                },
                 outcome => outcomes.push(outcome),
             }
         }
         let Some((store, run)) = self.kept.run.clone() else {
-            self.kept.lost += (plain.len() + outgoing.len()) as u64;
+            self.kept.lost += spans
+                .iter()
+                .map(|(_, spans)| spans.len() as u64)
+                .sum::<u64>();
             return;
         };
-        let now = ns::now();
-        if !plain.is_empty() {
-            let written = store.append(run, &plain).map(drop);
-            self.check(written, plain.len());
-        }
-        if !outgoing.is_empty() {
-            let written = store.append_outgoing(run, &outgoing, &self.outgoing, now);
-            self.check(written.map(drop), outgoing.len());
+        for (leaves, spans) in spans {
+            let written = self.append(&store, run, &leaves, &spans);
+            self.check(written, spans.len());
         }
         for outcome in outcomes {
             let written = self.outcome(&store, outcome);
             self.check(written, 0);
         }
+    }
+
+    fn append(
+        &self,
+        store: &Store,
+        run: RunId,
+        leaves: &Leaves,
+        spans: &[Span],
+    ) -> Result<(), StoreError> {
+        let now = ns::now();
+        let asked = match leaves {
+            Leaves::Never => return store.append(run, spans).map(drop),
+            Leaves::Now => None,
+            Leaves::Asked(engine) => Some(Asked {
+                engine: engine.to_string(),
+                due_ns: now.saturating_add(ns::of_length(ENGINES_OWN)),
+            }),
+        };
+        store
+            .append_outgoing(run, spans, &self.outgoing, asked.as_ref(), now)
+            .map(drop)
     }
 
     fn outcome(&self, store: &Store, outcome: Item) -> Result<(), StoreError> {
@@ -178,9 +213,9 @@ impl Writer {
         };
         let claim = &self.outgoing.claim;
         match outcome {
-            Item::Delivered { way, spans } => {
-                route(way).map_or(Ok(()), |route| store.delivered(route, claim, &keys(spans)))
-            }
+            Item::Delivered { way, spans } => route(way).map_or(Ok(()), |route| {
+                store.delivered(route, claim, &keys(spans), true)
+            }),
             Item::Refused {
                 way,
                 spans,

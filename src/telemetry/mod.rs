@@ -23,9 +23,10 @@ pub mod recorder;
 mod sampler;
 mod settings;
 
-pub use daemon::{DaemonExport, DaemonSpans, Decision};
+pub use daemon::{DaemonExport, DaemonSpans, Decision, Known, Share};
 pub use exporter::{ExportError, Exporter};
 pub use handle::{Handle, Telemetry, start};
+pub(crate) use local::ENGINES_OWN;
 pub use local::{Kept, LocalRun};
 pub use parent::{ParentError, RemoteParent};
 pub use push::{Push, Pushed};

@@ -99,14 +99,14 @@ impl Push<'_> {
                     let keys: Vec<_> = part.iter().map(|span| (trace, span.id)).collect();
                     match exporters.send(&part) {
                         Ok(()) => {
-                            self.store.delivered(&route, claim, &keys)?;
+                            self.store.delivered(&route, claim, &keys, true)?;
                             pushed.count(&route, keys.len() as u64);
                             pushed.traces.insert(trace);
                         }
                         Err(error) => {
                             debug!(%error, spans = keys.len(), "spans that waited were not taken");
                             self.store.refused(&route, claim, &keys, error.uncertain)?;
-                            pushed.errors.push((route, error.reason));
+                            pushed.fail(&route, &error.reason);
                             return Ok(());
                         }
                     }
@@ -126,28 +126,85 @@ impl Push<'_> {
         jaeger: &mut Jaeger,
         pushed: &mut Pushed,
     ) -> Result<Vec<Span>, StoreError> {
-        let key = |span: &SpanId| (trace, *span);
-        let mut wanted: HashSet<SpanId> = claimed.iter().map(|one| one.span).collect();
-        if claimed.iter().any(|one| one.uncertain) {
-            let has = jaeger.has(trace);
-            let known: Vec<_> = wanted
-                .iter()
-                .filter(|span| has.contains(span))
-                .map(key)
-                .collect();
-            self.store.delivered(route, claim, &known)?;
+        let keys = |spans: &[SpanId]| spans.iter().map(|span| (trace, *span)).collect::<Vec<_>>();
+        let mut wanted: Vec<SpanId> = claimed.iter().map(|one| one.span).collect();
+        if claimed
+            .iter()
+            .any(|one| one.uncertain || one.engine.is_some())
+        {
+            let has = self.ask(jaeger, route, trace);
+            let is_there = |span: &SpanId| has.as_ref().is_ok_and(|has| has.contains(span));
+            let (known, unknown): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_there);
+            wanted = unknown;
+            self.store.delivered(route, claim, &keys(&known), false)?;
             pushed.known += known.len() as u64;
-            wanted.retain(|span| !has.contains(span));
+            match &has {
+                Ok(has) => self.learn(claimed, has)?,
+                // Of what an engine may have sent itself nothing is sent on a guess.
+                Err(why) => {
+                    let doubtful: HashSet<_> = claimed
+                        .iter()
+                        .filter(|one| one.engine.is_some())
+                        .map(|one| one.span)
+                        .collect();
+                    wanted.retain(|span| !doubtful.contains(span));
+                    if !doubtful.is_empty() {
+                        pushed.fail(route, why);
+                    }
+                }
+            }
         }
-        let ids: Vec<_> = wanted.iter().copied().collect();
-        let spans = self.store.spans(trace, &ids)?;
-        for span in &spans {
-            wanted.remove(&span.id);
-        }
-        let gone: Vec<_> = wanted.iter().map(key).collect();
-        self.store.delivered(route, claim, &gone)?;
-        pushed.gone += gone.len() as u64;
+        let spans = self.store.spans(trace, &wanted)?;
+        let found: HashSet<_> = spans.iter().map(|span| span.id).collect();
+        wanted.retain(|span| !found.contains(span));
+        self.store.delivered(route, claim, &keys(&wanted), false)?;
+        pushed.gone += wanted.len() as u64;
         Ok(spans)
+    }
+
+    /// What Jaeger has of a trace, or why that is not known.
+    fn ask<'j>(
+        &self,
+        jaeger: &'j mut Jaeger,
+        route: &SpoolRoute,
+        trace: TraceId,
+    ) -> Result<&'j HashSet<SpanId>, String> {
+        match self.speaks_for() {
+            Some(speaks) if speaks.route() == *route => jaeger.has(trace),
+            Some(_) => Err("there is no Jaeger to be asked about it".to_owned()),
+            None => Err("JAEGER_QUERY_URL does not say where to ask".to_owned()),
+        }
+    }
+
+    /// The destination whose spans are read at the query URL: of several the one on its host, else the first.
+    fn speaks_for(&self) -> Option<&Destination> {
+        let host = self.query_url?.host();
+        let on_it = |destination: &&Destination| destination.host() == host;
+        let mut destinations = self.destinations.iter();
+        destinations.find(on_it).or(self.destinations.first())
+    }
+
+    /// Remembers whether engines send their spans themselves: of a trace that Jaeger knows, it has all of
+    /// those that wait, or none.
+    fn learn(&self, claimed: &[Claimed], has: &HashSet<SpanId>) -> Result<(), StoreError> {
+        let Some(jaeger) = self.query_url.filter(|_| !has.is_empty()) else {
+            return Ok(());
+        };
+        let mut engines: HashMap<&str, (bool, bool)> = HashMap::new();
+        for one in claimed {
+            if let Some(engine) = &one.engine {
+                let (all, none) = engines.entry(engine).or_insert((true, true));
+                *all &= has.contains(&one.span);
+                *none &= !has.contains(&one.span);
+            }
+        }
+        for (engine, (all, none)) in engines {
+            if all || none {
+                let jaeger = jaeger.to_string();
+                self.store.note_engine(engine, &jaeger, all, ns::now())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -163,6 +220,12 @@ impl Pushed {
         self.errors.extend(more.errors);
     }
 
+    fn fail(&mut self, route: &SpoolRoute, why: &str) {
+        if !self.errors.iter().any(|(known, _)| known == route) {
+            self.errors.push((route.clone(), why.to_owned()));
+        }
+    }
+
     fn count(&mut self, route: &SpoolRoute, spans: u64) {
         match self.delivered.iter_mut().find(|(known, _)| known == route) {
             Some((_, sum)) => *sum += spans,
@@ -174,15 +237,15 @@ impl Pushed {
 fn by_trace(claimed: &[Claimed]) -> HashMap<TraceId, Vec<Claimed>> {
     let mut traces: HashMap<_, Vec<_>> = HashMap::new();
     for one in claimed {
-        traces.entry(one.trace).or_default().push(*one);
+        traces.entry(one.trace).or_default().push(one.clone());
     }
     traces
 }
 
-/// Says what Jaeger has; nothing, if it cannot be asked.
+/// Says what Jaeger has of each trace.
 struct Jaeger {
     client: Option<(tokio::runtime::Runtime, JaegerClient)>,
-    traces: HashMap<TraceId, HashSet<SpanId>>,
+    traces: HashMap<TraceId, Result<HashSet<SpanId>, String>>,
 }
 
 impl Jaeger {
@@ -199,22 +262,16 @@ impl Jaeger {
         }
     }
 
-    fn has(&mut self, trace: TraceId) -> &HashSet<SpanId> {
+    /// The ids that it has, none of a trace that it does not know, or why it does not say.
+    fn has(&mut self, trace: TraceId) -> Result<&HashSet<SpanId>, String> {
         let Self { client, traces } = self;
-        traces.entry(trace).or_insert_with(|| {
-            let Some((runtime, client)) = client else {
-                return HashSet::new();
-            };
-            match runtime.block_on(client.trace(trace)) {
-                Ok(answer) => {
-                    let spans = answer.map(|answer| answer.spans).unwrap_or_default();
-                    spans.iter().map(|span| span.id).collect()
-                }
-                Err(error) => {
-                    debug!(%error, "jaeger does not say what it has");
-                    HashSet::new()
-                }
-            }
-        })
+        let has = traces.entry(trace).or_insert_with(|| {
+            let (runtime, client) = client.as_ref().ok_or("there is no client for Jaeger")?;
+            let answer = runtime.block_on(client.trace(trace));
+            let answer = answer.map_err(|error| error.to_string())?;
+            let spans = answer.map(|answer| answer.spans).unwrap_or_default();
+            Ok(spans.iter().map(|span| span.id).collect())
+        });
+        has.as_ref().map_err(Clone::clone)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::span::Id;
 
-use super::local::Item;
+use super::local::{Item, Leaves};
 use crate::trace::model::{Span, SpanId};
 use crate::trace::report::DaemonReport;
 
@@ -90,7 +90,7 @@ impl Recorded {
         state.open.remove(&tracing.into_u64());
         let id = span.id;
         state.ended.push(id);
-        state.keep(&span, true);
+        state.keep(&span, &Leaves::Now);
         let State {
             queues, dropped, ..
         } = &mut *state;
@@ -102,14 +102,14 @@ impl Recorded {
     }
 
     /// Takes spans of the daemon; those with ids that are known are left out.
-    pub(super) fn import(&self, mut spans: Vec<Span>, mut report: DaemonReport) {
+    pub(super) fn import(&self, mut spans: Vec<Span>, mut report: DaemonReport, leaves: &Leaves) {
         let (queues, spans) = {
             let mut state = self.state();
             let mut known: HashSet<SpanId> = state.ended.iter().copied().collect();
             known.extend(state.open.values());
             spans.retain(|span| known.insert(span.id));
             for span in &spans {
-                state.keep(span, report.imported);
+                state.keep(span, leaves);
             }
             report.spans = spans.iter().map(|span| span.id.to_string()).collect();
             if report.imported {
@@ -189,10 +189,11 @@ fn sent(queue: &SyncSender<Span>, mut span: Span, until: Instant) -> bool {
 
 impl State {
     /// Hands a span to the local store.
-    fn keep(&mut self, span: &Span, outgoing: bool) {
+    fn keep(&mut self, span: &Span, leaves: &Leaves) {
         let full = self.local.as_ref().is_some_and(|local| {
             let span = Box::new(span.clone());
-            local.try_send(Item::Span { span, outgoing }).is_err()
+            let leaves = leaves.clone();
+            local.try_send(Item::Span { span, leaves }).is_err()
         });
         self.unkept += u64::from(full);
     }

@@ -59,6 +59,30 @@ fn a_good_a_cached_and_a_failed_build_are_whole() {
 }
 
 #[test]
+fn what_is_not_exported_is_whole_here_all_the_same() {
+    let context = Context::three_stages("local-unsampled");
+    let up = || Dagger::up(context.path(), Engine::Mute, &[]).with_collector();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    for run in [
+        up().env("OTEL_TRACES_SAMPLER", "always_off"),
+        up().env("OTEL_SDK_DISABLED", "true"),
+        up().env("OTEL_TRACES_EXPORTER", "none"),
+        up().env("TRACEPARENT", parent),
+    ] {
+        let up = run.run().expect(0);
+        let (run, mut spans) = stored(&up);
+        for span in &mut spans {
+            span.parent = span
+                .parent
+                .filter(|parent| Some(*parent) != run.begun.remote_parent);
+        }
+        assert_whole(&spans);
+        assert!(crate::support::span_ids(&up.trace()).is_empty());
+        assert!(up.stderr.contains("sent nowhere"), "{}", up.stderr);
+    }
+}
+
+#[test]
 fn a_killed_run_is_readable_and_marked_unfinished() {
     let context =
         Context::new("FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN sleep 60 # killed\n");

@@ -13,6 +13,7 @@ mod support;
 mod bad_input;
 mod call;
 mod completion;
+mod daemon_spans;
 mod dashboards;
 mod default_order;
 mod docs;

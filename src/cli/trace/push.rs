@@ -65,8 +65,12 @@ pub(super) fn run(args: &PushArgs, env: &Env) -> Result<(), Failure> {
         task.push(&runs, &mut pushed)?;
         left = task.left(&runs)?;
         let in_hand: u64 = left.iter().map(|waiting| waiting.in_hand).sum();
-        // What others are sending may come back.
-        if in_hand == 0 || Instant::now() >= task.until {
+        let now = ns::now();
+        let later = left
+            .iter()
+            .any(|waiting| waiting.due_ns > now && routes.contains(&waiting.route));
+        // What others are sending may come back, and the daemon may still send its spans itself.
+        if (in_hand == 0 && !later) || Instant::now() >= task.until {
             break;
         }
         std::thread::sleep(LOOK);

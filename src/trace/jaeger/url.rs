@@ -67,6 +67,11 @@ impl QueryUrl {
         url
     }
 
+    /// The name or address of the machine.
+    pub fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
+    }
+
     /// The trace's page, for people.
     pub fn page(&self, id: TraceId) -> String {
         self.below(&["trace", &id.to_string()]).into()

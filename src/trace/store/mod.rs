@@ -6,6 +6,7 @@
 //! batch, and a bounded wait for the others. Start at [`Store::open`].
 
 mod claim;
+mod engines;
 mod error;
 mod open;
 mod pack;
@@ -23,4 +24,4 @@ pub use error::StoreError;
 pub use open::Store;
 pub use retention::{Limits, Pruned};
 pub use runs::{NewRun, Run, RunFilter, RunId, State};
-pub use spool::{Claimed, Outgoing, SpoolLimits, SpoolRoute, Waiting};
+pub use spool::{Asked, Claimed, Outgoing, SpoolLimits, SpoolRoute, Waiting};

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The migrations; the version is how many were made.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -76,6 +76,11 @@ const MIGRATIONS: [&str; 2] = [
         seen_ns INTEGER NOT NULL,
         PRIMARY KEY (address, destination)
     ) WITHOUT ROWID;
+    ",
+    "
+    -- Spans of an engine that may send them itself: from then on it is asked whether they have come.
+    ALTER TABLE spool ADD COLUMN engine TEXT;
+    ALTER TABLE spool ADD COLUMN due_ns INTEGER NOT NULL DEFAULT 0;
     ",
 ];
 

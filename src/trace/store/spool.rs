@@ -36,8 +36,18 @@ pub struct Outgoing {
     pub claim: Claim,
 }
 
+/// Spans of an engine that may send them itself: nobody sends them before it was asked whether they are
+/// there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The engine's address.
+    pub engine: String,
+    /// From when on they would be there, in nanoseconds since the epoch.
+    pub due_ns: u64,
+}
+
 /// A span that was claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// Its trace.
     pub trace: TraceId,
@@ -45,6 +55,8 @@ pub struct Claimed {
     pub span: SpanId,
     /// May the destination have it all the same?
     pub uncertain: bool,
+    /// The engine that may have sent it.
+    pub engine: Option<String>,
 }
 
 /// Spans of a run that wait for one destination.
@@ -62,6 +74,8 @@ pub struct Waiting {
     pub in_hand: u64,
     /// Since when the first of them waits, in nanoseconds since the epoch.
     pub since_ns: u64,
+    /// From when on the last of them may be sent, in nanoseconds since the epoch.
+    pub due_ns: u64,
 }
 
 /// What may wait.
@@ -74,7 +88,8 @@ pub struct SpoolLimits {
 }
 
 impl Store {
-    /// Appends spans of a run as [`append`](Self::append) does; all of them are to be sent.
+    /// Appends spans of a run as [`append`](Self::append) does; all of them are to be sent, if they are `asked`
+    /// for only by and by.
     ///
     /// # Errors
     /// When the store cannot be written; then none of them is in it.
@@ -83,12 +98,13 @@ impl Store {
         run: RunId,
         spans: &[Span],
         outgoing: &Outgoing,
+        asked: Option<&Asked>,
         now_ns: u64,
     ) -> Result<usize, StoreError> {
         self.writing(|connection| {
             let new = insert(connection, run, spans)?;
             let ids = spans.iter().map(|span| (span.trace, span.id));
-            enqueue(connection, run, ids, outgoing, now_ns)?;
+            enqueue(connection, run, ids, outgoing, asked, now_ns)?;
             Ok(new)
         })
     }
@@ -113,9 +129,9 @@ impl Store {
                  WHERE kind = ?3 AND address = ?4 AND (trace, span) IN
                     (SELECT trace, span FROM spool
                      WHERE kind = ?3 AND address = ?4 AND claim IS NULL
-                       AND (?5 IS NULL OR run = ?5)
+                       AND (?5 IS NULL OR run = ?5) AND due_ns <= ?2
                      LIMIT ?6)
-                 RETURNING trace, span, uncertain",
+                 RETURNING trace, span, uncertain, engine",
             )?;
             let claimed = statement.query_map(
                 params![
@@ -131,6 +147,7 @@ impl Store {
                         trace: of_key(row.get_ref(0)?.as_blob()?),
                         span: SpanId(unsigned(row.get(1)?)),
                         uncertain: row.get(2)?,
+                        engine: row.get(3)?,
                     })
                 },
             )?;
@@ -138,7 +155,8 @@ impl Store {
         })
     }
 
-    /// Takes claimed spans off the spool: they were delivered, and the records of their runs say so.
+    /// Takes claimed spans off the spool: they are there, and the records of their runs say so. `by_us`: we
+    /// have sent them, and not the engine whose they are.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -147,14 +165,15 @@ impl Store {
         route: &SpoolRoute,
         claim: &Claim,
         spans: &[(TraceId, SpanId)],
+        by_us: bool,
     ) -> Result<(), StoreError> {
         self.writing(|connection| {
             let mut delete = connection.prepare_cached(
                 "DELETE FROM spool
                  WHERE kind = ? AND address = ? AND trace = ? AND span = ? AND claim = ?
-                 RETURNING run",
+                 RETURNING run, engine IS NOT NULL",
             )?;
-            let mut of_runs: Vec<(i64, Vec<SpanId>)> = Vec::new();
+            let mut of_runs: Vec<((i64, bool), Vec<SpanId>)> = Vec::new();
             for (trace, span) in spans {
                 let columns = params![
                     route.route.word(),
@@ -165,15 +184,17 @@ impl Store {
                 ];
                 let mut rows = delete.query(columns)?;
                 while let Some(row) = rows.next()? {
-                    let run: i64 = row.get(0)?;
+                    let run: (i64, bool) = (row.get(0)?, row.get(1)?);
                     match of_runs.iter_mut().find(|(known, _)| *known == run) {
                         Some((_, ids)) => ids.push(*span),
                         None => of_runs.push((run, vec![*span])),
                     }
                 }
             }
-            for (run, ids) in of_runs {
-                amend::delivered(connection, run, route, &ids)?;
+            for ((run, of_engine), ids) in of_runs {
+                if by_us || !of_engine {
+                    amend::delivered(connection, run, route, &ids, of_engine)?;
+                }
             }
             Ok(())
         })
@@ -210,7 +231,7 @@ impl Store {
         })
     }
 
-    /// How many spans of a run wait, for each destination.
+    /// How many of a run's own spans wait, for each destination.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -218,7 +239,8 @@ impl Store {
         self.with("read", |connection| {
             connection
                 .prepare_cached(
-                    "SELECT kind, address, count(*) FROM spool WHERE run = ? GROUP BY kind, address",
+                    "SELECT kind, address, count(*) FROM spool WHERE run = ? AND engine IS NULL
+                     GROUP BY kind, address",
                 )?
                 .query_map([run.0], |row| {
                     let route = route(row.get(0)?, row.get(1)?);
@@ -291,7 +313,7 @@ impl Store {
             free_stale(connection, now_ns)?;
             connection
                 .prepare_cached(
-                    "SELECT kind, address, run, trace, count(*), count(claim), min(since_ns)
+                    "SELECT kind, address, run, trace, count(*), count(claim), min(since_ns), max(due_ns)
                      FROM spool WHERE claim IS NULL OR claim LIKE ? || '%'
                      GROUP BY kind, address, run ORDER BY min(since_ns), run",
                 )?
@@ -349,6 +371,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
         spans: unsigned(row.get(4)?),
         in_hand: unsigned(row.get(5)?),
         since_ns: unsigned(row.get(6)?),
+        due_ns: unsigned(row.get(7)?),
     })
 }
 
@@ -364,11 +387,12 @@ fn enqueue(
     run: RunId,
     spans: impl Iterator<Item = (TraceId, SpanId)>,
     outgoing: &Outgoing,
+    asked: Option<&Asked>,
     now_ns: u64,
 ) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO spool (trace, span, kind, address, run, since_ns, claim, claimed_ns)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO spool (trace, span, kind, address, run, since_ns, claim, claimed_ns, engine, due_ns)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?;
     for (trace, span) in spans {
         for route in &outgoing.routes {
@@ -381,6 +405,8 @@ fn enqueue(
                 ns(now_ns),
                 outgoing.claim.as_str(),
                 ns(now_ns),
+                asked.map(|asked| asked.engine.as_str()),
+                asked.map_or(0, |asked| ns(asked.due_ns)),
             ])?;
         }
     }

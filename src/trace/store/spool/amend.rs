@@ -12,6 +12,7 @@ pub(super) fn delivered(
     run: i64,
     route: &SpoolRoute,
     spans: &[SpanId],
+    of_engine: bool,
 ) -> rusqlite::Result<()> {
     let record: Option<String> = connection
         .prepare_cached("SELECT record FROM runs WHERE id = ?")?
@@ -23,6 +24,10 @@ pub(super) fn delivered(
     };
     let ids: std::collections::HashSet<String> = spans.iter().map(ToString::to_string).collect();
     let count = ids.len() as u64;
+    if let (true, Some(daemon)) = (of_engine, &mut record.export.daemon) {
+        daemon.imported = true;
+        "they had not come by themselves".clone_into(&mut daemon.why);
+    }
     let routes = &mut record.export.routes;
     let is_it = |known: &RouteReport| known.route == route.route && known.address == route.address;
     if !routes.iter().any(is_it) {

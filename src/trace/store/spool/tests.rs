@@ -19,7 +19,9 @@ fn waits_for(store: &Store, hosts: &[&str]) -> RunId {
         claim: Claim::run(),
     };
     let spans = [span(1), span(2)];
-    store.append_outgoing(run, &spans, &outgoing, 5).unwrap();
+    store
+        .append_outgoing(run, &spans, &outgoing, None, 5)
+        .unwrap();
     assert_eq!(store.waiting(6).unwrap(), [], "the run is sending them");
     let mut record = record(0);
     record.export.routes = outgoing
@@ -55,11 +57,15 @@ fn what_waits_is_claimed_by_one() {
     assert_ne!(ours, theirs);
     assert_eq!(store.waiting(8).unwrap()[0].in_hand, 2);
     other.release(&them).unwrap();
-    store.delivered(&route("h"), &us, &keys(&ours)).unwrap();
+    store
+        .delivered(&route("h"), &us, &keys(&ours), true)
+        .unwrap();
     let again = store.claim(&route("h"), None, &us, 9, 9).unwrap();
     assert_eq!(again, theirs);
     // Of another's claim nothing can be taken off.
-    other.delivered(&route("h"), &them, &keys(&again)).unwrap();
+    other
+        .delivered(&route("h"), &them, &keys(&again), true)
+        .unwrap();
     assert_eq!(store.waiting(9).unwrap()[0].spans, 1);
 }
 
@@ -72,7 +78,7 @@ fn a_delivery_is_written_into_the_runs_record() {
     assert!(claimed.iter().all(|one| one.uncertain));
     let keys = keys(&claimed);
     let (first, second) = keys.split_at(1);
-    store.delivered(&route("h"), &claim, first).unwrap();
+    store.delivered(&route("h"), &claim, first, true).unwrap();
     let of = |run| store.run(run).unwrap().unwrap().record.unwrap().export;
     let report = of(run).routes.remove(0);
     assert_eq!(
@@ -84,7 +90,7 @@ fn a_delivery_is_written_into_the_runs_record() {
     store.release(&claim).unwrap();
     let claimed = store.claim(&route("h"), None, &claim, 9, 8).unwrap();
     assert!(!claimed[0].uncertain);
-    store.delivered(&route("h"), &claim, second).unwrap();
+    store.delivered(&route("h"), &claim, second, true).unwrap();
     assert!(of(run).clean(), "{:?}", of(run));
 }
 
@@ -100,7 +106,9 @@ fn what_waits_for_two_addresses_is_readdressed_once() {
     assert_eq!(store.spooled(run).unwrap(), [(new.clone(), 2)]);
     let claim = Claim::push();
     let claimed = store.claim(&new, None, &claim, 9, 8).unwrap();
-    store.delivered(&new, &claim, &keys(&claimed)).unwrap();
+    store
+        .delivered(&new, &claim, &keys(&claimed), true)
+        .unwrap();
     let routes = store
         .run(run)
         .unwrap()
