@@ -23,12 +23,6 @@ pub enum SessionError {
         /// What the system said.
         source: io::Error,
     },
-    /// A name that the protocol cannot carry.
-    #[error("the name `{}` is not UTF-8, and BuildKit carries only UTF-8: rename it or exclude it in .dockerignore", path.display())]
-    Name {
-        /// The path, shown as well as it can be.
-        path: PathBuf,
-    },
     /// A pattern of .dockerignore, or of the frontend, that means nothing.
     #[error("the pattern `{pattern}` cannot be read: {problem}")]
     Pattern {
@@ -83,7 +77,7 @@ impl SessionError {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Refused(_) | Self::Absent(_) => Code::NotFound,
-            Self::Pattern { .. } | Self::Name { .. } | Self::Taken { .. } => Code::InvalidArgument,
+            Self::Pattern { .. } | Self::Taken { .. } => Code::InvalidArgument,
             Self::Protocol(_) => Code::InvalidArgument,
             Self::Denied(_) => Code::PermissionDenied,
             Self::Exists(_) => Code::AlreadyExists,

@@ -3,7 +3,9 @@
 //! Every case is built by one, then by the other, on one daemon. The tar files must be equal, and the
 //! second build has to find every step in the cache. Odd cases are begun by `buildctl`.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -182,6 +184,21 @@ fn trees_of_every_kind() {
                 ] {
                     write(dir, name, name.as_bytes());
                 }
+            }),
+            case("names not in UTF-8", "FROM scratch\nCOPY . /x\n", |dir| {
+                write(dir, ".dockerignore", b"left-??t\nDockerfile\n");
+                for name in [
+                    &b"caf\xe9"[..],
+                    b"left-\xc3\xa9t",
+                    b"left-\xe9\xe9t",
+                    b"d/\xff/in",
+                ] {
+                    let path = dir.join(OsStr::from_bytes(name));
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(path, name).unwrap();
+                }
+                symlink(OsStr::from_bytes(b"caf\xe9"), dir.join("link")).unwrap();
+                fs::hard_link(dir.join(OsStr::from_bytes(b"caf\xe9")), dir.join("hard")).unwrap();
             }),
             case("order of names", "FROM scratch\nCOPY o /o\n", |dir| {
                 for name in ["o/a/b", "o/a.txt", "o/a-b", "o/A", "o/_", "o/a b/c", "o/aa"] {
@@ -462,21 +479,15 @@ fn an_agents_keys_serve_both() {
 }
 
 #[test]
-fn a_name_that_is_not_utf8_is_refused_unless_it_is_excluded() {
-    use std::os::unix::ffi::OsStrExt;
-    let context = Context::new("FROM scratch\nCOPY . /x\n");
-    let name = std::ffi::OsStr::from_bytes(b"a\xff");
-    fs::write(context.path().join(name), "").unwrap();
-    let refused = Dagger::up(context.path(), Engine::Mute, &[])
-        .run()
-        .expect(1);
-    assert!(
-        refused.stderr.contains("is not UTF-8"),
-        "{}",
-        refused.stderr
-    );
-    context.write(".dockerignore", "a?\n");
-    Dagger::up(context.path(), Engine::Mute, &[])
+fn names_that_are_not_utf8_come_back_from_a_local_output() {
+    let context = Context::new("FROM scratch\nCOPY d /\n");
+    let name = OsStr::from_bytes(b"caf\xe9");
+    fs::create_dir(context.join("d")).unwrap();
+    fs::write(context.join("d").join(name), "x").unwrap();
+    symlink(name, context.join("d/link")).unwrap();
+    Dagger::up(context.path(), Engine::Mute, &["-o", "local:out"])
         .run()
         .expect(0);
+    assert_eq!(fs::read(context.join("out").join(name)).unwrap(), b"x");
+    assert_eq!(fs::read_link(context.join("out/link")).unwrap(), name);
 }

@@ -5,8 +5,10 @@
 //! when they are whole. Nothing outside the directory is touched, whatever paths come.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -184,7 +186,7 @@ impl Receiver {
         if !self.directories.contains(parent) {
             return Err(SessionError::Protocol(format!(
                 "`{}` comes before its directory",
-                stat.path
+                stat.path.escape_ascii()
             )));
         }
         let path = self.root.join(&inside);
@@ -207,7 +209,7 @@ impl Receiver {
                 .push((self.root.join(safe(&stat.linkname)?), path));
         } else if stat.mode & mode::SYMLINK != 0 {
             remove(&path)?;
-            symlink(&stat.linkname, &path)
+            symlink(OsStr::from_bytes(&stat.linkname), &path)
                 .map_err(|source| failed("make the link", &path, source))?;
             set_times(&path, &stat)?;
         } else if mode::is_regular(stat.mode) {
@@ -309,14 +311,15 @@ impl Arriving {
 }
 
 /// The path, if it stays inside and is written in its shortest form.
-fn safe(path: &str) -> Result<PathBuf, SessionError> {
+fn safe(path: &[u8]) -> Result<PathBuf, SessionError> {
     let whole =
-        |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
-    if path.split('/').all(whole) {
-        Ok(path.into())
+        |part: &[u8]| !part.is_empty() && part != b"." && part != b".." && !part.contains(&0);
+    if path.split(|byte| *byte == b'/').all(whole) {
+        Ok(OsStr::from_bytes(path).into())
     } else {
         Err(SessionError::Protocol(format!(
-            "the path {path:?} leads out of the output, or is not clean"
+            "the path \"{}\" leads out of the output, or is not clean",
+            path.escape_ascii()
         )))
     }
 }
@@ -357,7 +360,7 @@ fn special(path: &Path, stat: &Stat) -> Result<(), SessionError> {
         other => {
             return Err(SessionError::Protocol(format!(
                 "`{}` is of an unknown kind ({other:#x})",
-                stat.path
+                stat.path.escape_ascii()
             )));
         }
     };
@@ -416,7 +419,7 @@ mod tests {
 
     fn stat(path: &str, mode: u32) -> Packet {
         let stat = Stat {
-            path: path.into(),
+            path: path.to_owned().into(),
             mode,
             mod_time: 1_500_000_000,
             ..Stat::default()
@@ -429,7 +432,7 @@ mod tests {
 
     fn link(path: &str, target: &str, mode: u32) -> Packet {
         let mut packet = stat(path, mode);
-        packet.stat.as_mut().unwrap().linkname = target.into();
+        packet.stat.as_mut().unwrap().linkname = target.to_owned().into();
         packet
     }
 

@@ -3,11 +3,15 @@
 //! Ids count all entries, but only regular files can be asked for. A path is kept as its directory's
 //! number and its name's place in one text, so that 200,000 files take a few MiB.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 /// Paths by id.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    directories: Vec<Box<str>>,
-    names: String,
+    directories: Vec<Box<[u8]>>,
+    names: Vec<u8>,
     /// Sorted by id, as ids only grow.
     files: Vec<File>,
 }
@@ -26,7 +30,7 @@ impl Paths {
     /// trailing slash, empty for the root).
     ///
     /// `None`: the names take more than 4 GiB.
-    pub(super) fn add(&mut self, id: u32, directory: &str, name: &str) -> Option<()> {
+    pub(super) fn add(&mut self, id: u32, directory: &[u8], name: &[u8]) -> Option<()> {
         if self
             .directories
             .last()
@@ -40,13 +44,13 @@ impl Paths {
             name: u32::try_from(self.names.len()).ok()?,
             asked: false,
         };
-        self.names.push_str(name);
+        self.names.extend_from_slice(name);
         self.files.push(file);
         Some(())
     }
 
     /// The path of a file, the first time it is asked for.
-    pub(super) fn take(&mut self, id: u32) -> Option<String> {
+    pub(super) fn take(&mut self, id: u32) -> Option<PathBuf> {
         let index = self.files.binary_search_by_key(&id, |file| file.id).ok()?;
         let file = self.files.get_mut(index).filter(|file| !file.asked)?;
         file.asked = true;
@@ -57,11 +61,8 @@ impl Paths {
             .map_or(self.names.len(), |next| next.name as usize);
         let name = self.names.get(start as usize..end)?;
         let directory = self.directories.get(directory as usize)?;
-        Some(if directory.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{directory}/{name}")
-        })
+        // An empty directory adds nothing.
+        Some(Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name)))
     }
 }
 
@@ -73,7 +74,9 @@ mod tests {
     fn each_file_can_be_asked_for_once() {
         let mut paths = Paths::default();
         for (id, directory, name) in [(0, "", "a"), (2, "d", "b"), (3, "d", "c"), (5, "", "z")] {
-            paths.add(id, directory, name).unwrap();
+            paths
+                .add(id, directory.as_bytes(), name.as_bytes())
+                .unwrap();
         }
         let taken = [0, 1, 2, 3, 5, 3, 9].map(|id| paths.take(id));
         let expected = [
@@ -85,6 +88,6 @@ mod tests {
             None,
             None,
         ];
-        assert_eq!(taken, expected.map(|path| path.map(str::to_owned)));
+        assert_eq!(taken, expected.map(|path| path.map(PathBuf::from)));
     }
 }

@@ -187,7 +187,10 @@ impl Transfer {
         self.flush(&mut out, 1)
     }
 
-    fn read_files(&self, queue: &Mutex<mpsc::Receiver<(u32, String)>>) -> Result<(), SessionError> {
+    fn read_files(
+        &self,
+        queue: &Mutex<mpsc::Receiver<(u32, PathBuf)>>,
+    ) -> Result<(), SessionError> {
         let mut out = BytesMut::new();
         loop {
             let waiting = queue
@@ -214,7 +217,7 @@ impl Transfer {
 
     /// Sends a file's content and the mark of its end. One that is gone is empty, as in fsutil: the
     /// daemon notices by its size.
-    fn read_file(&self, id: u32, path: &str, out: &mut BytesMut) -> Result<(), SessionError> {
+    fn read_file(&self, id: u32, path: &Path, out: &mut BytesMut) -> Result<(), SessionError> {
         let full = self.root.join(path);
         if let Ok(mut file) = File::open(&full) {
             let size = file.metadata().map_or(0, |meta| meta.len());

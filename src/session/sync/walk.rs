@@ -3,11 +3,14 @@
 //! Depth first, siblings by the bytes of their names, a directory before what is in it. A directory
 //! that is not wanted itself is still sent before the first wanted entry below it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat as FileStat};
 
 use super::filter::{Above, Decision, Filter};
@@ -24,9 +27,9 @@ const XATTR_BYTES: usize = 64 << 10;
 /// An entry to be sent.
 pub(super) struct Entry<'a> {
     /// Its directory, relative to the root; empty for the root.
-    pub(super) directory: &'a str,
+    pub(super) directory: &'a [u8],
     /// Its name.
-    pub(super) name: &'a str,
+    pub(super) name: &'a [u8],
     /// What is sent of it.
     pub(super) stat: Stat,
 }
@@ -34,8 +37,7 @@ pub(super) struct Entry<'a> {
 /// Walks `root` and gives each wanted entry to `visit`.
 ///
 /// # Errors
-/// When the root or a wanted entry cannot be read, or a name is not UTF-8. Entries that vanish
-/// meanwhile are passed over.
+/// When the root or a wanted entry cannot be read. Entries that vanish meanwhile are passed over.
 pub(super) fn walk(
     root: &Path,
     filter: &Filter,
@@ -56,7 +58,7 @@ pub(super) fn walk(
         pending: Vec::new(),
         xattr: Vec::new(),
     };
-    walk.directory(directory, "", &Above::default())
+    walk.directory(directory, b"", &Above::default())
 }
 
 struct Walk<'a> {
@@ -64,9 +66,9 @@ struct Walk<'a> {
     filter: &'a Filter,
     visit: &'a mut dyn FnMut(Entry<'_>) -> Result<(), SessionError>,
     /// First path of files that have several names, by device and inode.
-    links: HashMap<(u64, u64), String>,
+    links: HashMap<(u64, u64), Bytes>,
     /// Directories on the way down that were not sent so far, outermost first.
-    pending: Vec<(String, Stat)>,
+    pending: Vec<(Bytes, Stat)>,
     /// Room for the names of attributes, used again and again.
     xattr: Vec<u8>,
 }
@@ -75,54 +77,36 @@ impl Walk<'_> {
     fn directory(
         &mut self,
         directory: OwnedFd,
-        path: &str,
+        path: &[u8],
         above: &Above,
     ) -> Result<(), SessionError> {
         for name in self.names(&directory, path)? {
-            let shown = || {
-                self.root
-                    .join(path)
-                    .join(String::from_utf8_lossy(&name).as_ref())
-            };
-            let Ok(text) = std::str::from_utf8(&name) else {
-                // Only what is wanted must have a name that can be sent.
-                let lossy = join(path, &String::from_utf8_lossy(&name));
-                if self.filter.decide(&lossy, false, above).0 == Decision::Skip {
-                    continue;
-                }
-                return Err(SessionError::Name {
-                    path: self
-                        .root
-                        .join(path)
-                        .join(std::os::unix::ffi::OsStrExt::from_bytes(&name) as &std::ffi::OsStr),
-                });
-            };
-            let stat = match rustix::fs::statat(&directory, text, AtFlags::SYMLINK_NOFOLLOW) {
+            let entry = join(path, &name);
+            let stat = match rustix::fs::statat(&directory, &*name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 Err(rustix::io::Errno::NOENT) => continue,
-                Err(error) => return Err(failed("look at", shown(), error)),
+                Err(error) => return Err(failed("look at", self.shown(&entry), error)),
             };
-            let entry = join(path, text);
             let is_dir = stat.st_mode & 0o170_000 == 0o040_000;
-            let (decision, below) = self.filter.decide(&entry, is_dir, above);
+            let (decision, below) = self.filter.decide(&text(&entry), is_dir, above);
             if decision == Decision::Skip {
                 continue;
             }
             let depth = self.pending.len();
             if decision == Decision::Send {
                 self.send_pending()?;
-                let stat = self.stat(&directory, text, &entry, &stat)?;
+                let stat = self.stat(&directory, &name, &entry, &stat)?;
                 (self.visit)(Entry {
                     directory: path,
-                    name: text,
+                    name: &name,
                     stat,
                 })?;
             } else {
-                let stat = self.stat(&directory, text, &entry, &stat)?;
+                let stat = self.stat(&directory, &name, &entry, &stat)?;
                 self.pending.push((entry.clone(), stat));
             }
             if is_dir {
-                self.enter(&directory, text, &entry, decision, &below)?;
+                self.enter(&directory, &name, &entry, decision, &below)?;
             }
             self.pending.truncate(depth);
         }
@@ -132,8 +116,8 @@ impl Walk<'_> {
     fn enter(
         &mut self,
         directory: &OwnedFd,
-        name: &str,
-        path: &str,
+        name: &[u8],
+        path: &[u8],
         decision: Decision,
         below: &Above,
     ) -> Result<(), SessionError> {
@@ -143,7 +127,7 @@ impl Walk<'_> {
             Err(rustix::io::Errno::NOENT) => Ok(()),
             // What is excluded need not be readable.
             Err(rustix::io::Errno::ACCESS) if decision == Decision::Enter => Ok(()),
-            Err(error) => Err(failed("read the directory", self.root.join(path), error)),
+            Err(error) => Err(failed("read the directory", self.shown(path), error)),
         }
     }
 
@@ -152,7 +136,11 @@ impl Walk<'_> {
         for (path, stat) in &mut self.pending {
             // Sent ones stay in the list, so that its length is still the depth.
             if !stat.path.is_empty() {
-                let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+                let slash = path.iter().rposition(|byte| *byte == b'/');
+                let (directory, name) = match slash.and_then(|at| path.split_at_checked(at)) {
+                    Some((directory, rest)) => (directory, rest.get(1..).unwrap_or_default()),
+                    None => (&b""[..], &path[..]),
+                };
                 (self.visit)(Entry {
                     directory,
                     name,
@@ -163,9 +151,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Where an entry is on this machine.
+    fn shown(&self, path: &[u8]) -> PathBuf {
+        self.root.join(OsStr::from_bytes(path))
+    }
+
     /// The names in a directory, in order of their bytes.
-    fn names(&self, directory: &OwnedFd, path: &str) -> Result<Vec<Box<[u8]>>, SessionError> {
-        let failed = |error| failed("read the directory", self.root.join(path), error);
+    fn names(&self, directory: &OwnedFd, path: &[u8]) -> Result<Vec<Box<[u8]>>, SessionError> {
+        let failed = |error| failed("read the directory", self.shown(path), error);
         let mut names = Vec::new();
         for entry in Dir::read_from(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -181,13 +174,13 @@ impl Walk<'_> {
     fn stat(
         &mut self,
         directory: &OwnedFd,
-        name: &str,
-        path: &str,
+        name: &[u8],
+        path: &Bytes,
         file: &FileStat,
     ) -> Result<Stat, SessionError> {
         let go = mode::to_go(file.st_mode);
         let mut stat = Stat {
-            path: path.to_owned(),
+            path: path.clone(),
             mode: go,
             // Owner 0: a context does not depend on who built it.
             mod_time: file
@@ -201,10 +194,8 @@ impl Walk<'_> {
         }
         if go & mode::SYMLINK != 0 {
             let target = rustix::fs::readlinkat(directory, name, Vec::new())
-                .map_err(|error| failed("read the link", self.root.join(path), error))?;
-            stat.linkname = target.into_string().map_err(|_| SessionError::Name {
-                path: self.root.join(path),
-            })?;
+                .map_err(|error| failed("read the link", self.shown(path), error))?;
+            stat.linkname = target.into_bytes().into();
         } else if go & mode::DEVICE != 0 {
             stat.devmajor = i64::from(rustix::fs::major(file.st_rdev));
             stat.devminor = i64::from(rustix::fs::minor(file.st_rdev));
@@ -216,8 +207,7 @@ impl Walk<'_> {
                     stat.size = 0;
                 }
                 None => {
-                    self.links
-                        .insert((file.st_dev, file.st_ino), path.to_owned());
+                    self.links.insert((file.st_dev, file.st_ino), path.clone());
                 }
             }
         }
@@ -226,8 +216,8 @@ impl Walk<'_> {
     }
 
     /// Extended attributes; a file system without them has none.
-    fn xattrs(&mut self, path: &str, stat: &mut Stat) {
-        let file = self.root.join(path);
+    fn xattrs(&mut self, path: &[u8], stat: &mut Stat) {
+        let file = self.shown(path);
         self.xattr.resize(XATTR_BYTES, 0);
         let Ok(length) = rustix::fs::llistxattr(&file, &mut self.xattr[..]) else {
             return;
@@ -250,12 +240,24 @@ impl Walk<'_> {
     }
 }
 
-fn join(directory: &str, name: &str) -> String {
+fn join(directory: &[u8], name: &[u8]) -> Bytes {
     if directory.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{directory}/{name}")
+        return Bytes::copy_from_slice(name);
     }
+    [directory, b"/", name].concat().into()
+}
+
+/// A path as patterns see it: a byte that is not UTF-8 is U+FFFD, as it is in Go.
+fn text(path: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(path) {
+        return text.into();
+    }
+    let mut text = String::with_capacity(path.len() + 16);
+    for chunk in path.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text.into()
 }
 
 fn failed(action: &'static str, path: PathBuf, error: rustix::io::Errno) -> SessionError {
@@ -297,8 +299,8 @@ mod tests {
         stats
     }
 
-    fn names(stats: &[Stat]) -> Vec<&str> {
-        stats.iter().map(|stat| stat.path.as_str()).collect()
+    fn names(stats: &[Stat]) -> Vec<Cow<'_, str>> {
+        stats.iter().map(|stat| text(&stat.path)).collect()
     }
 
     #[test]
@@ -343,7 +345,7 @@ mod tests {
         };
         let expected = |rows: &[(&str, &str, i64)]| -> Vec<_> {
             rows.iter()
-                .map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), *c))
+                .map(|(a, b, c)| ((*a).to_owned().into(), (*b).to_owned().into(), *c))
                 .collect()
         };
         assert_eq!(
@@ -365,7 +367,7 @@ mod tests {
         let root = tree(&["a"]);
         symlink("../somewhere", root.path().join("l")).unwrap();
         let stats = walked(root.path(), &Wanted::default());
-        assert_eq!(stats[1].linkname, "../somewhere");
+        assert_eq!(stats[1].linkname, "../somewhere".as_bytes());
         assert_eq!(
             (stats[1].mode & mode::SYMLINK, stats[1].size),
             (mode::SYMLINK, 0)
@@ -374,22 +376,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_utf8_is_named_unless_it_is_excluded() {
-        use std::os::unix::ffi::OsStrExt;
+    fn a_name_that_is_not_utf8_is_sent_as_it_is_and_matched_as_go_does() {
         let root = tree(&["a"]);
-        std::fs::write(
-            root.path().join(std::ffi::OsStr::from_bytes(b"b\xff.log")),
-            "",
-        )
-        .unwrap();
-        let filter = Filter::new(root.path(), &Wanted::default()).unwrap();
-        let error = walk(root.path(), &filter, &mut |_| Ok(())).unwrap_err();
-        assert!(error.to_string().contains("not UTF-8"), "{error}");
+        let name = b"b\xe9\xc3.log";
+        std::fs::write(root.path().join(OsStr::from_bytes(name)), "").unwrap();
+        symlink(OsStr::from_bytes(name), root.path().join("c")).unwrap();
+        let stats = walked(root.path(), &Wanted::default());
+        assert_eq!(stats[1].path, name.as_slice());
+        assert_eq!(stats[2].linkname, name.as_slice());
         let wanted = Wanted {
-            exclude: vec!["*.log".into()],
+            exclude: vec!["b??.log".into()],
             ..Wanted::default()
         };
-        assert_eq!(names(&walked(root.path(), &wanted)), ["a"]);
+        assert_eq!(names(&walked(root.path(), &wanted)), ["a", "c"]);
     }
 
     #[test]
