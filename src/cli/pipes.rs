@@ -62,6 +62,11 @@ impl Sink for DockerLoad {
         "docker load".into()
     }
 
+    fn is_docker(&self) -> bool {
+        // Another context is another engine.
+        self.context.is_none()
+    }
+
     fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if child.is_none() {

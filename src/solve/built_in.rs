@@ -1,10 +1,29 @@
-//! What Docker's built-in BuildKit lacks, said when a build asks for it.
+//! Docker's built-in BuildKit: what it does in its own way, and what it lacks.
 
 use super::request::Solve;
 use crate::buildkit::BuildFailure;
+use crate::session::Output;
 
 /// Its address.
 const ADDRESS: &str = "docker://";
+
+/// Its exporter into the engine that it is in.
+const INTO_DOCKER: &str = "moby";
+
+/// Lets it keep the image where others would send it for `docker load`.
+pub(super) fn adapt(solve: &mut Solve, address: &str) {
+    if !address.starts_with(ADDRESS) {
+        return;
+    }
+    for export in &mut solve.exports {
+        let loaded = matches!(&export.to, Some(Output::Pipe(pipe)) if pipe.is_docker());
+        if export.kind == "docker" && loaded {
+            export.kind = INTO_DOCKER.to_owned();
+            export.attrs.remove("tar");
+            export.to = None;
+        }
+    }
+}
 
 /// Adds to a failure on Docker's built-in BuildKit what that lacks of what the build asks for. Whether
 /// it does depends on Docker's version and image store, so that only its refusal tells.

@@ -118,7 +118,8 @@ impl Solve {
         let mut prepared = self.clone();
         layout::prepare(&mut prepared, session.services());
         let client = session.client();
-        let lease = session.lease(self.outputs());
+        built_in::adapt(&mut prepared, client.address());
+        let lease = session.lease(prepared.outputs());
         let request = prepared.request(build, &lease.id);
         let ended = CancellationToken::new();
         let status = tokio::spawn(

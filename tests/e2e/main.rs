@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attestations;
 mod bad_input;
 mod call;
 mod completion;

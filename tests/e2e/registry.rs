@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{Context, Dagger, Engine, Finished};
 
 /// A registry on loopback, ended with the value.
-struct Registry {
+pub(crate) struct Registry {
     child: Child,
     port: u16,
     _dir: tempfile::TempDir,
@@ -20,7 +20,7 @@ struct Registry {
 const PASSWORD: &str = "$2y$05$abcdefghijklmnopqrstuulZu.ILEXqeNBq7QTUS3kx8ZZIO3trhO";
 
 impl Registry {
-    fn start(auth: bool) -> Self {
+    pub(crate) fn start(auth: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -56,7 +56,7 @@ impl Registry {
         }
     }
 
-    fn image(&self, name: &str) -> String {
+    pub(crate) fn image(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.port)
     }
 }

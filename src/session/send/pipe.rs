@@ -23,6 +23,10 @@ pub trait Sink: Debug + Send + Sync {
     /// # Errors
     /// When it was not taken well.
     fn finish(&self) -> io::Result<()>;
+    /// Does it put images into the Docker engine? Docker's built-in BuildKit can do that itself.
+    fn is_docker(&self) -> bool {
+        false
+    }
 }
 
 /// A sink, shared.
@@ -33,6 +37,11 @@ impl Pipe {
     /// Passes a file on to `sink`.
     pub fn new(sink: impl Sink + 'static) -> Self {
         Self(Arc::new(sink))
+    }
+
+    /// Does it end in the Docker engine?
+    pub fn is_docker(&self) -> bool {
+        self.0.is_docker()
     }
 }
 
