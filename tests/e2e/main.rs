@@ -29,6 +29,7 @@ mod outputs;
 mod page;
 mod plans;
 mod registry;
+mod registry_token;
 mod same_as_buildctl;
 mod seed;
 mod trace_commands;

@@ -20,21 +20,23 @@ pub(crate) struct Registry {
 const PASSWORD: &str = "$2y$05$abcdefghijklmnopqrstuulZu.ILEXqeNBq7QTUS3kx8ZZIO3trhO";
 
 impl Registry {
-    pub(crate) fn start(auth: bool) -> Self {
+    pub(crate) fn start(with_password: bool) -> Self {
+        let auth = "auth:\n  htpasswd:\n    realm: bed\n    path: ROOT/htpasswd\n";
+        Self::start_with(if with_password { auth } else { "" })
+    }
+
+    /// With these lines of configuration, in which `ROOT` is its directory.
+    pub(crate) fn start_with(auth: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         drop(socket);
-        let root = dir.path().display();
+        let root = dir.path().display().to_string();
         fs::write(dir.path().join("htpasswd"), format!("me:{PASSWORD}\n")).unwrap();
-        let auth = if auth {
-            format!("auth:\n  htpasswd:\n    realm: bed\n    path: {root}/htpasswd\n")
-        } else {
-            String::new()
-        };
         let config = format!(
             "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {root}/data\n\
-             http:\n  addr: 127.0.0.1:{port}\n{auth}"
+             http:\n  addr: 127.0.0.1:{port}\n{}",
+            auth.replace("ROOT", &root)
         );
         fs::write(dir.path().join("config.yml"), config).unwrap();
         let child = Command::new("docker-registry")
