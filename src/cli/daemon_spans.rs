@@ -22,7 +22,7 @@ use crate::trace::report::DaemonReport;
 use crate::trace::spanstub;
 
 /// How long it may take in all; the build is done, and people wait.
-const DEADLINE: Duration = Duration::from_secs(3);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The daemon's span of the solve ends a moment after its answer.
 const SETTLE: Duration = Duration::from_millis(20);

@@ -117,10 +117,17 @@ fn link(record: &RunRecord) -> Option<String> {
 /// What was lost, in one line.
 fn losses(record: &RunRecord) -> Option<String> {
     let export = &record.export;
-    if export.clean() {
+    let unread = export
+        .daemon
+        .as_ref()
+        .and_then(|daemon| daemon.error.as_ref());
+    if export.clean() && unread.is_none() {
         return None;
     }
     let mut parts = Vec::new();
+    if let Some(why) = unread {
+        parts.push(format!("the daemon's own spans could not be read: {why}"));
+    }
     for route in &export.routes {
         if !route.lost.is_empty() || route.error.is_some() {
             let why = route.error.as_deref().unwrap_or("not sent in time");

@@ -34,6 +34,7 @@ mod same_as_buildctl;
 mod seed;
 mod trace_commands;
 mod trace_exec;
+mod trace_faults;
 mod trace_matrix;
 mod trace_push;
 mod trace_routes;

@@ -6,13 +6,19 @@
 mod bed;
 mod context;
 mod dagger;
+mod fake;
 mod jaeger;
+mod mount;
+mod own_jaeger;
 mod proxy;
 mod relay;
 
 pub(crate) use bed::{Bed, Engine, bed, bed_dir, engines};
 pub(crate) use context::Context;
 pub(crate) use dagger::{Dagger, Finished};
+pub(crate) use fake::{Fault, faulty_collector};
 pub(crate) use jaeger::{span_ids, span_ids_of};
+pub(crate) use mount::Mount;
+pub(crate) use own_jaeger::OwnJaeger;
 pub(crate) use proxy::without_traceparent;
 pub(crate) use relay::relay;

@@ -39,6 +39,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Does another hold it just now?
+    pub(super) fn is_busy(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+        )
+    }
+
     /// What to do next.
     pub fn help(&self) -> String {
         match self {
@@ -54,6 +65,9 @@ impl StoreError {
                 ),
                 Some(rusqlite::ErrorCode::DiskFull) => {
                     "free some space, or `dagger trace prune`".into()
+                }
+                Some(rusqlite::ErrorCode::SystemIoFailure) => {
+                    "if the disk is full, free some space; else see the system's log".into()
                 }
                 Some(rusqlite::ErrorCode::DatabaseBusy) => {
                     "another dagger holds it for long; try again".into()

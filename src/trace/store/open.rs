@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -67,6 +67,20 @@ impl Store {
     }
 
     fn at(path: PathBuf) -> Result<Self, StoreError> {
+        let until = Instant::now() + BUSY;
+        loop {
+            // While a new file becomes one with a log beside it, SQLite refuses others at once: it does not
+            // wait as it does for writers.
+            match Self::try_at(path.clone()) {
+                Err(error) if error.is_busy() && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_at(path: PathBuf) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Sqlite {
             doing: "open",
             path: path.clone(),

@@ -235,6 +235,24 @@ fn runs_are_found_by_what_is_asked() {
 }
 
 #[test]
+fn twenty_make_a_new_store_at_once() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..20)
+                .map(|n| scope.spawn(move || Store::open(path)?.begin(&new_run(n))))
+                .collect();
+            for opened in opened {
+                opened.join().unwrap().unwrap();
+            }
+        });
+        let store = Store::open(path).unwrap();
+        assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 20);
+    }
+}
+
+#[test]
 fn a_damaged_file_and_a_newer_one_say_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Store::open_existing(dir.path()).unwrap().is_none());
