@@ -31,6 +31,7 @@ mod plans;
 mod registry;
 mod registry_token;
 mod same_as_buildctl;
+mod secrets;
 mod seed;
 mod trace_commands;
 mod trace_exec;

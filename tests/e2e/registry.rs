@@ -1,4 +1,4 @@
-//! Registries, caches outside the daemon, layouts, and secrets that stay secret.
+//! Registries, caches outside the daemon, layouts.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Context, Dagger, Engine, Finished};
+use crate::support::{Context, Dagger, Engine};
 
 /// A registry on loopback, ended with the value.
 pub(crate) struct Registry {
@@ -280,71 +280,4 @@ fn a_source_policy_refuses() {
         .run()
         .expect(1);
     assert!(run.stderr.contains("denied by policy"), "{}", run.stderr);
-}
-
-fn files_with(dir: &Path, word: &[u8], found: &mut Vec<String>) {
-    for entry in fs::read_dir(dir).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files_with(&path, word, found);
-        } else if let Ok(data) = fs::read(&path)
-            && data.windows(word.len()).any(|part| part == word)
-        {
-            found.push(path.display().to_string());
-        }
-    }
-}
-
-#[test]
-fn secrets_are_nowhere() {
-    let secret = "hunter2-secret";
-    let context = Context::new(&format!(
-        "FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\n\
-         RUN --mount=type=secret,id=f --mount=type=secret,id=e,env=E --mount=type=secret,id=c \
-         test $(cat /run/secrets/f) = $E && test $(cat /run/secrets/c) = $E && echo {} >/done\n\
-         RUN --mount=type=secret,id=none,required=true true\n",
-        std::process::id()
-    ));
-    let outside = tempfile::tempdir().unwrap();
-    let file = outside.path().join("f");
-    fs::write(&file, secret).unwrap();
-    let given = format!("--secret=id=f,src={}", file.display());
-    let args = [
-        &*given,
-        "--secret=id=e,env=E",
-        "--secret",
-        "id=c,cmd=printf hunter2-%s secret",
-    ];
-    let args = [args.as_slice(), &["--summary-file=summary.json"]].concat();
-    let run = |with_collector: bool| -> Finished {
-        let run = Dagger::up(context.path(), Engine::Http, &args).env("E", secret);
-        if with_collector {
-            run.with_collector()
-        } else {
-            run
-        }
-        .run()
-        .expect(1)
-    };
-    for run in [run(false), run(true)] {
-        assert!(run.stderr.contains("none"), "{}", run.stderr);
-        assert!(!run.stderr.contains(secret), "{}", run.stderr);
-        let mut found = Vec::new();
-        files_with(run.state.path(), secret.as_bytes(), &mut found);
-        files_with(context.path(), secret.as_bytes(), &mut found);
-        assert_eq!(found, Vec::<String>::new());
-        let url = format!(
-            "{}/api/traces/{}",
-            crate::support::bed().query_url(),
-            run.trace()
-        );
-        let spans = Command::new("curl").args(["-sS", &url]).output();
-        if let Ok(spans) = spans {
-            assert!(!String::from_utf8_lossy(&spans.stdout).contains(secret));
-        }
-    }
-    let history = Dagger::new(context.path(), &["history", "ls"])
-        .env("BUILDKIT_HOST", &crate::support::bed().unix(Engine::Http))
-        .run();
-    assert!(!history.stdout.contains(secret) && !history.stderr.contains(secret));
 }
