@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, field::Empty, info_span};
 
@@ -22,6 +22,10 @@ use crate::proto::control::SolveResponse;
 
 /// How long the status stream may be silent after the result before it is given up.
 const STATUS_SILENCE: Duration = Duration::from_secs(5);
+
+/// The same for a build that failed before anything was heard of it: the daemon has no job that it could
+/// tell of, and does not say so.
+const UNHEARD_SILENCE: Duration = Duration::from_millis(500);
 
 /// A build that went well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,9 +125,9 @@ impl Solve {
         built_in::adapt(&mut prepared, client.address());
         let lease = session.lease(prepared.outputs());
         let request = prepared.request(build, &lease.id);
-        let ended = CancellationToken::new();
+        let (ended, watched) = watch::channel(Ending::Running);
         let status = tokio::spawn(
-            follow(client.clone(), build.to_owned(), events, ended.clone()).in_current_span(),
+            follow(client.clone(), build.to_owned(), events, watched).in_current_span(),
         );
 
         let began = Instant::now();
@@ -142,7 +146,10 @@ impl Solve {
                 }
             }
         };
-        ended.cancel();
+        ended.send_replace(match &result {
+            Err(SolveError::Failed(_)) => Ending::Failed,
+            _ => Ending::Ended,
+        });
         let after = began.elapsed();
         let (totals, ()) = tokio::join!(status, lease.end());
         let totals = totals.unwrap_or_default();
@@ -197,15 +204,17 @@ async fn follow(
     client: Client,
     build: String,
     events: mpsc::Sender<Vec<BuildEvent>>,
-    ended: CancellationToken,
+    mut ended: watch::Receiver<Ending>,
 ) -> Totals {
+    let mut heard = false;
     let mut recorder = VertexRecorder::new(SystemTime::now());
     match client.status(&build).await {
         Ok(mut stream) => loop {
             let message = tokio::select! {
                 message = stream.next() => message,
-                () = silence(&ended) => break,
+                () = silence(&mut ended, heard) => break,
             };
+            heard = true;
             let batch = match message {
                 Ok(Some(message)) => events::from_status(message),
                 Ok(None) => break,
@@ -223,8 +232,23 @@ async fn follow(
     recorder.finish(SystemTime::now())
 }
 
+/// How far the solve has come, for the status stream beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Running,
+    Ended,
+    Failed,
+}
+
 /// Returns when the build has ended and nothing came for some time. Each message begins it anew.
-async fn silence(ended: &CancellationToken) {
-    ended.cancelled().await;
-    tokio::time::sleep(STATUS_SILENCE).await;
+async fn silence(ended: &mut watch::Receiver<Ending>, heard: bool) {
+    // An error is that the sender is gone, which is an end as well.
+    let ending = ended.wait_for(|ending| *ending != Ending::Running).await;
+    let failed = ending.is_ok_and(|ending| *ending == Ending::Failed);
+    let long = if failed && !heard {
+        UNHEARD_SILENCE
+    } else {
+        STATUS_SILENCE
+    };
+    tokio::time::sleep(long).await;
 }

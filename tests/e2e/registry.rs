@@ -281,3 +281,59 @@ fn a_source_policy_refuses() {
         .expect(1);
     assert!(run.stderr.contains("denied by policy"), "{}", run.stderr);
 }
+
+#[test]
+fn what_a_base_image_says_holds_in_the_steps_of_a_plan() {
+    let registry = Registry::start(false);
+    let base = Context::new(
+        "FROM scratch\nADD rootfs.tar /\nRUN mkdir -p /home/me && chown 7:8 /home/me\n\
+         ENV PATH=/bin:/usr/bin GREETING=hello\nWORKDIR /home/me\nUSER 7:8\n",
+    );
+    let image = registry.image("base:v1");
+    Dagger::up(base.path(), Engine::Mute, &["--push", "--tag", &image])
+        .run()
+        .expect(0);
+    let context = Context::new("FROM scratch\n");
+    context.write(
+        "dagger.yaml",
+        &format!(
+            "version: 1\nactions:\n  base: {{ image: \"{image}\" }}\n  told:\n    from: base\n    \
+             run: echo $GREETING $(pwd) $(id -u):$(id -g) >said\n  out:\n    \
+             copy: {{ from: told, path: /home/me/said, to: / }}\n    outputs: [{{ local: out }}]\n"
+        ),
+    );
+    // A daemon that has never heard of the image: it has to ask the registry.
+    let run = Dagger::up(context.path(), Engine::Udp, &[]).run().expect(0);
+    let said = fs::read_to_string(context.join("out/said")).unwrap();
+    assert_eq!(said, "hello /home/me 7:8\n", "{}", run.stderr);
+}
+
+#[test]
+fn caches_of_services_are_passed_through() {
+    let context = salted("services");
+    // Nothing listens there: what the daemon says of it shows that the fields have reached it.
+    for (cache, said) in [
+        (
+            "type=s3,bucket=b,region=r,name=n,endpoint_url=http://127.0.0.1:1,use_path_style=true,\
+             access_key_id=a,secret_access_key=hunter2-key",
+            "127.0.0.1:1/b/",
+        ),
+        (
+            "type=azblob,account_url=https://127.0.0.1:1/a,name=n,secret_access_key=%%",
+            "decode account key",
+        ),
+        (
+            "type=gha,url=http://127.0.0.1:1/,token=hunter2-token,scope=s",
+            "hunter2",
+        ),
+    ] {
+        let run = Dagger::up(context.path(), Engine::Mute, &["--cache-to", cache])
+            .run()
+            .expect(1);
+        let kind = cache.split([',', '=']).nth(1).unwrap();
+        if kind != "gha" {
+            assert!(run.stderr.contains(said), "{kind}: {}", run.stderr);
+        }
+        assert!(!run.stderr.contains("hunter2-"), "{kind}: {}", run.stderr);
+    }
+}
