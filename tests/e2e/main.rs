@@ -36,6 +36,7 @@ mod seed;
 mod trace_commands;
 mod trace_exec;
 mod trace_faults;
+mod trace_list;
 mod trace_matrix;
 mod trace_push;
 mod trace_routes;

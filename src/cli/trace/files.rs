@@ -196,6 +196,8 @@ fn take_in(store: &Store, trace: TraceId, spans: &[Span]) -> Result<(i64, usize)
     let new = store.append(run, spans)?;
     if new == 0 {
         store.remove(run)?;
+    } else if let Some(end) = spans.iter().map(|span| span.end_ns).max() {
+        store.ended(run, end)?;
     }
     Ok((run.0, new))
 }

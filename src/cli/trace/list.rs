@@ -11,6 +11,7 @@ use crate::cli::diagnostic::Failure;
 use crate::cli::duration;
 use crate::cli::env::Env;
 use crate::progress::clean;
+use crate::trace::ns;
 use crate::trace::store::{Run, RunFilter};
 
 /// Arguments of `dagger trace list`.
@@ -28,6 +29,9 @@ pub(in crate::cli) struct ListArgs {
     /// Show runs that took so long or longer
     #[arg(long, value_name = "TIME", value_parser = duration::parse_long)]
     min_duration: Option<Duration>,
+    /// Show runs that took so long or less
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_long)]
+    max_duration: Option<Duration>,
     /// Show at most so many; 0: all
     #[arg(short = 'n', long, default_value_t = 50, value_name = "RUNS")]
     limit: usize,
@@ -123,12 +127,12 @@ pub(super) fn run(args: &ListArgs, env: &Env) -> Result<(), Failure> {
             let path = env.cwd.join(given);
             path.canonicalize().unwrap_or(path)
         }),
-        min_duration_ns: args
-            .min_duration
-            .map(|least| u64::try_from(least.as_nanos()).unwrap_or(u64::MAX)),
+        min_duration_ns: args.min_duration.map(ns::of_length),
+        max_duration_ns: args.max_duration.map(ns::of_length),
         ..RunFilter::default()
     };
-    let mut runs = pick::store(env)?.runs(&filter)?;
+    let store = pick::store(env)?;
+    let mut runs = store.runs(&filter)?;
     if let Some(status) = args.status {
         runs.retain(|run| text::status(run) == status.word());
     }
@@ -136,7 +140,19 @@ pub(super) fn run(args: &ListArgs, env: &Env) -> Result<(), Failure> {
         runs.truncate(args.limit);
     }
     match args.format {
-        Format::Json => print_json(&runs.iter().map(as_json).collect()),
+        Format::Json => {
+            let waiting = store.waiting(ns::now())?;
+            let json = |run: &Run| {
+                let mut json = as_json(run);
+                let of_run = waiting.iter().filter(|waiting| waiting.run == run.id);
+                let spans = of_run.map(|waiting| waiting.spans).sum::<u64>();
+                if let Some(object) = json.as_object_mut() {
+                    object.insert("waiting".into(), spans.into());
+                }
+                json
+            };
+            print_json(&runs.iter().map(json).collect())
+        }
         Format::Table => print(&table(&runs)),
     }
 }
@@ -158,6 +174,8 @@ pub(super) fn as_json(run: &Run) -> Json {
         "plan_digest": begun.plan_digest,
         "started": text::moment(begun.started_ns),
         "started_ns": begun.started_ns,
+        "ended": run.ended_ns.map(text::moment),
+        "ended_ns": run.ended_ns,
         "duration_ns": run.ended_ns.map(|end| end.saturating_sub(begun.started_ns)),
         "spans": run.spans,
     })

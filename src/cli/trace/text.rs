@@ -1,8 +1,6 @@
 //! How runs, times and spans are told.
 
-use std::time::{Duration, SystemTime};
-
-use crate::progress::{cut, rfc3339, width};
+use crate::progress::{cut, width};
 use crate::trace::model::Span;
 use crate::trace::store::{Run, State};
 
@@ -48,8 +46,10 @@ pub(super) fn took(ns: u64) -> String {
 
 /// A moment, to the second, in UTC.
 pub(super) fn moment(ns: u64) -> String {
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(ns / 1_000_000_000);
-    rfc3339(time)
+    let seconds = i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX);
+    // A time beyond the year 9999 is of a damaged file.
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    time.to_string()
 }
 
 /// The text in exactly so many columns, cut or filled with blanks.

@@ -81,6 +81,8 @@ pub struct RunFilter {
     pub succeeded: Option<bool>,
     /// That took this long or longer, in nanoseconds.
     pub min_duration_ns: Option<u64>,
+    /// That took this long or less, in nanoseconds.
+    pub max_duration_ns: Option<u64>,
     /// With this subcommand.
     pub command: Option<String>,
     /// At most so many.
@@ -160,6 +162,21 @@ impl Store {
         })
     }
 
+    /// Says when a run was over of which nothing else is known: it was imported. A later end counts.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn ended(&self, run: RunId, ended_ns: u64) -> Result<(), StoreError> {
+        self.with("write to", |connection| {
+            connection
+                .execute(
+                    "UPDATE runs SET ended_ns = max(coalesce(ended_ns, 0), ?) WHERE id = ?",
+                    params![ns(ended_ns), run.0],
+                )
+                .map(drop)
+        })
+    }
+
     /// The runs that fit, newest first.
     ///
     /// # Errors
@@ -172,7 +189,8 @@ impl Store {
                AND (?3 IS NULL OR (exit_code = 0) = ?3)
                AND (?4 IS NULL OR ended_ns - started_ns >= ?4)
                AND (?5 IS NULL OR command = ?5)
-             ORDER BY started_ns DESC, id DESC LIMIT ?6"
+               AND (?6 IS NULL OR ended_ns - started_ns <= ?6)
+             ORDER BY started_ns DESC, id DESC LIMIT ?7"
         );
         let directory = filter.directory.as_deref().map(Path::to_string_lossy);
         let limit = filter
@@ -188,6 +206,7 @@ impl Store {
                         filter.succeeded,
                         filter.min_duration_ns.map(ns),
                         filter.command,
+                        filter.max_duration_ns.map(ns),
                         limit
                     ],
                     read,
