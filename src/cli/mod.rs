@@ -7,6 +7,7 @@ mod build_flags;
 mod call;
 mod completion;
 mod connecting;
+mod context;
 mod daemon_spans;
 mod diagnostic;
 mod display;

@@ -1,6 +1,6 @@
 //! `dagger up`: builds a Dockerfile on a BuildKit daemon, and traces it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::build_flags::BuildFlags;
 use super::call::{Call, CallFlags};
 use super::connecting::Connecting;
+use super::context::Context;
 use super::daemon_spans::{Daemon, DaemonSpansArg};
 use super::diagnostic::Failure;
 use super::display::Display;
@@ -18,7 +19,6 @@ use super::results::ResultFiles;
 use super::traced::{Start, Traced};
 use super::up_plan::{self, PlanUpArgs};
 use crate::engine::{self, EngineSettings};
-use crate::plan::Dockerfile;
 use crate::progress::event::{BuildEvent, Outcome};
 use crate::session::Services;
 use crate::solve::{Answer, SessionHandle, Solve, SolveError, Solved};
@@ -26,14 +26,14 @@ use crate::solve::{Answer, SessionHandle, Solve, SolveError, Solved};
 /// Arguments of `dagger up`.
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
-    /// The directory to build, or with a plan file the actions to run [default: ., or all actions]
+    /// What to build: a directory, a git repository's or an archive's URL, or - for a Dockerfile on standard input; with a plan file the actions to run [default: ., or all actions]
     #[arg(value_name = "DIR|ACTION")]
     pub(super) what: Vec<String>,
 
     #[command(flatten)]
     pub(super) actions: PlanUpArgs,
 
-    /// The Dockerfile [default: DIR/Dockerfile]
+    /// The Dockerfile, - for standard input [default: DIR/Dockerfile]
     #[arg(long, value_name = "PATH")]
     pub(super) file: Option<PathBuf>,
 
@@ -136,6 +136,8 @@ struct Served {
     services: Services,
     /// Where the build is from.
     directory: PathBuf,
+    /// Its files are there as long as this is.
+    _context: Context,
 }
 
 async fn build(
@@ -161,7 +163,12 @@ async fn build(
     };
     drop(connecting);
     let daemon = Daemon::watch(args.daemon_spans.into(), &connection, settings, traced);
-    let session = SessionHandle::open(&connection.client, served.services, &served.directory);
+    let Served {
+        services,
+        directory,
+        _context,
+    } = served;
+    let session = SessionHandle::open(&connection.client, services, &directory);
     let cancel = &traced.cancel;
     let done = match call {
         None => solve.run(&session, events, cancel).await.map(Done::Built),
@@ -189,12 +196,9 @@ impl UpArgs {
     /// What the arguments ask for, checked as far as it can be without an engine.
     fn solve(&self, env: &Env) -> Result<(Solve, Served), Failure> {
         let asked = self.build.read(env)?;
-        let dockerfile = Dockerfile::find(
-            &env.cwd,
-            Path::new(self.what.first().map_or(".", String::as_str)),
-            self.file.as_deref(),
-        )?;
-        let mut solve = asked.options.solve(&dockerfile);
+        let what = self.what.first().map_or(".", String::as_str);
+        let context = Context::find(env, what, self.file.as_deref())?;
+        let mut solve = context.solve(&asked.options);
         solve.locals.extend(asked.locals);
         solve.exports = asked.exports;
         solve.cache_from = asked.cache_from;
@@ -203,7 +207,8 @@ impl UpArgs {
         solve.source_policy = asked.source_policy;
         let served = Served {
             services: asked.services,
-            directory: dockerfile.context,
+            directory: context.directory(env),
+            _context: context,
         };
         Ok((solve, served))
     }

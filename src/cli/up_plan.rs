@@ -8,6 +8,7 @@ use tracing::{field::Empty, info_span};
 
 use super::build_flags::docker_config;
 use super::connecting::Connecting;
+use super::context::is_no_directory;
 use super::daemon_spans::Daemon;
 use super::diagnostic::Failure;
 use super::display::Display;
@@ -68,6 +69,9 @@ impl UpArgs {
         let [one] = self.what.as_slice() else {
             return Ok(true);
         };
+        if is_no_directory(one) {
+            return Ok(false);
+        }
         let path = env.cwd.join(one);
         let is_path = one == "." || one.contains('/');
         if !path.is_dir() || (!is_path && plan.has_action(env, one)) {

@@ -24,9 +24,25 @@ pub struct DockerfileOptions {
 }
 
 impl DockerfileOptions {
-    /// The solve that builds `dockerfile`, without exports.
-    pub fn solve(&self, dockerfile: &Dockerfile) -> Solve {
-        let mut attrs = BTreeMap::from([("filename".to_owned(), dockerfile.filename.clone())]);
+    /// The solve that builds what the daemon reads from `url`, with the Dockerfile `file` in it; without
+    /// exports.
+    pub fn solve_remote(&self, url: &str, file: Option<&str>) -> Solve {
+        let mut attrs = self.attrs_of(file);
+        attrs.insert("context".into(), url.to_owned());
+        attrs.extend(self.attrs.clone());
+        Solve::new(What::Frontend {
+            name: "dockerfile.v0".into(),
+            attrs,
+            inputs: BTreeMap::new(),
+        })
+    }
+
+    /// The attributes that do not depend on where the context is.
+    fn attrs_of(&self, file: Option<&str>) -> BTreeMap<String, String> {
+        let mut attrs = BTreeMap::new();
+        if let Some(file) = file {
+            attrs.insert("filename".to_owned(), file.to_owned());
+        }
         if let Some(target) = &self.target {
             attrs.insert("target".into(), target.clone());
         }
@@ -36,11 +52,14 @@ impl DockerfileOptions {
         if let Some(stages) = &self.no_cache {
             attrs.insert("no-cache".into(), stages.join(","));
         }
-        attrs.extend(
-            self.build_args
-                .iter()
-                .map(|(name, value)| (format!("build-arg:{name}"), value.clone())),
-        );
+        let arguments = self.build_args.iter();
+        attrs.extend(arguments.map(|(name, value)| (format!("build-arg:{name}"), value.clone())));
+        attrs
+    }
+
+    /// The solve that builds `dockerfile`, without exports.
+    pub fn solve(&self, dockerfile: &Dockerfile) -> Solve {
+        let mut attrs = self.attrs_of(Some(&dockerfile.filename));
         let local = |key: &str| match &self.scope {
             Some(scope) => format!("{key}-{scope}"),
             None => key.to_owned(),

@@ -14,6 +14,7 @@ mod attestations;
 mod bad_input;
 mod call;
 mod completion;
+mod contexts;
 mod daemon_spans;
 mod dashboards;
 mod default_order;

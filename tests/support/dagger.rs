@@ -58,6 +58,12 @@ impl Dagger {
         self
     }
 
+    /// Reads this.
+    pub(crate) fn stdin(mut self, file: std::fs::File) -> Self {
+        self.command.stdin(file);
+        self
+    }
+
     /// Exports to the bed's collector.
     pub(crate) fn with_collector(self) -> Self {
         let url = bed().collector();
