@@ -24,6 +24,7 @@ mod engine_errors;
 mod engines;
 mod history;
 mod jaeger_query;
+mod large_spans;
 mod local_trace;
 mod lost_engine;
 mod outputs;
