@@ -100,6 +100,14 @@ impl Context {
         }
     }
 
+    /// The Dockerfile, if it is on this machine.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::Local(found) => Some(found.directory.join(&found.filename)),
+            Source::Remote { .. } => None,
+        }
+    }
+
     /// Where the build is from, for the daemon's cache of directories.
     pub(super) fn directory(&self, env: &Env) -> PathBuf {
         match &self.source {

@@ -25,6 +25,7 @@ mod logging;
 mod pipes;
 mod plan;
 mod plan_caches;
+mod plan_digest;
 mod policy_file;
 mod redact;
 mod results;

@@ -15,6 +15,7 @@ use super::diagnostic::Failure;
 use super::display::Display;
 use super::engine_settings::ConnectionArgs;
 use super::env::Env;
+use super::plan_digest;
 use super::results::ResultFiles;
 use super::traced::{Start, Traced};
 use super::up_plan::{self, PlanUpArgs};
@@ -90,6 +91,9 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
+        if let Some(file) = served.context.file() {
+            plan_digest::note(&traced.telemetry, &file);
+        }
         let display = Display::start(env, args.log_format, args.quiet);
         let (events, watched) = args.results.watch(display.events());
         let asked = Asked {
@@ -137,7 +141,7 @@ struct Served {
     /// Where the build is from.
     directory: PathBuf,
     /// Its files are there as long as this is.
-    _context: Context,
+    context: Context,
 }
 
 async fn build(
@@ -166,7 +170,7 @@ async fn build(
     let Served {
         services,
         directory,
-        _context,
+        context: _context,
     } = served;
     let session = SessionHandle::open(&connection.client, services, &directory);
     let cancel = &traced.cancel;
@@ -208,7 +212,7 @@ impl UpArgs {
         let served = Served {
             services: asked.services,
             directory: context.directory(env),
-            _context: context,
+            context,
         };
         Ok((solve, served))
     }

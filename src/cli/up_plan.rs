@@ -15,6 +15,7 @@ use super::display::Display;
 use super::env::Env;
 use super::plan::PlanArgs;
 use super::plan_caches::PlanCaches;
+use super::plan_digest;
 use super::traced::{Start, Traced};
 use super::up::{LogFormat, UpArgs};
 use crate::engine::{self, EngineSettings};
@@ -123,6 +124,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
         let (plan, wanted) = load(args, env)?;
+        plan_digest::note(&traced.telemetry, &plan.file);
         let caches = PlanCaches::of(caches, &plan, &wanted)?;
         let served = services(&plan, &wanted, env)?;
         // That it can be made was seen just now.

@@ -259,6 +259,11 @@ impl Handle {
         self.recorded.import(spans, report, &leaves);
     }
 
+    /// Takes down the digest of what is run.
+    pub fn describe_plan(&self, digest: String) {
+        self.recorded.describe_plan(digest);
+    }
+
     /// The `tracestate` to pass on.
     pub fn tracestate(&self) -> Option<String> {
         self.tracestate.as_deref().map(str::to_owned)

@@ -56,6 +56,8 @@ pub(super) enum Item {
         span: Box<Span>,
         leaves: Leaves,
     },
+    /// The digest of what is run.
+    Plan(String),
     /// A destination, by its place in the settings, has taken spans.
     Delivered {
         way: usize,
@@ -180,7 +182,7 @@ impl Writer {
             self.check(written, spans.len());
         }
         for outcome in outcomes {
-            let written = self.outcome(&store, outcome);
+            let written = self.outcome(&store, run, outcome);
             self.check(written, 0);
         }
     }
@@ -206,7 +208,7 @@ impl Writer {
             .map(drop)
     }
 
-    fn outcome(&self, store: &Store, outcome: Item) -> Result<(), StoreError> {
+    fn outcome(&self, store: &Store, run: RunId, outcome: Item) -> Result<(), StoreError> {
         let route = |way: usize| self.outgoing.routes.get(way);
         let keys = |spans: Vec<SpanId>| -> Vec<_> {
             spans.into_iter().map(|span| (self.trace, span)).collect()
@@ -223,6 +225,7 @@ impl Writer {
             } => route(way).map_or(Ok(()), |route| {
                 store.refused(route, claim, &keys(spans), uncertain)
             }),
+            Item::Plan(digest) => store.describe(run, None, Some(&digest)),
             Item::Span { .. } | Item::End => Ok(()),
         }
     }

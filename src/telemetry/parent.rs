@@ -7,6 +7,9 @@ use crate::trace::model::{SpanId, TraceId};
 /// Longest `tracestate` that is passed on, in bytes (W3C Trace Context, 3.3.1.5).
 const TRACESTATE_BYTES: usize = 512;
 
+/// An entry longer than this is left out first, in bytes.
+const ENTRY_BYTES: usize = 128;
+
 /// A span in another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteParent {
@@ -34,16 +37,36 @@ impl RemoteParent {
         let parsed = fields(traceparent.trim());
         let (trace, span, sampled) =
             parsed.ok_or_else(|| ParentError(traceparent.chars().take(80).collect()))?;
-        let tracestate = tracestate
-            .map(str::trim)
-            .filter(|state| !state.is_empty() && state.len() <= TRACESTATE_BYTES);
+        let tracestate = tracestate.map(shortened).filter(|state| !state.is_empty());
         Ok(Self {
             trace,
             span,
             sampled,
-            tracestate: tracestate.map(str::to_owned),
+            tracestate,
         })
     }
+}
+
+/// The `tracestate` as it is passed on: whole, or without the entries that go first when it is too long: the
+/// long ones, then those at the end (3.3.1.5). One that is no text for a header is none.
+fn shortened(state: &str) -> String {
+    if !state
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+    {
+        return String::new();
+    }
+    let mut entries: Vec<_> = state.split(',').map(str::trim).collect();
+    entries.retain(|entry| !entry.is_empty());
+    let bytes = |entries: &[&str]| entries.iter().map(|entry| entry.len() + 1).sum::<usize>();
+    // One comma less than entries.
+    if bytes(&entries) > TRACESTATE_BYTES + 1 {
+        entries.retain(|entry| entry.len() <= ENTRY_BYTES);
+    }
+    while bytes(&entries) > TRACESTATE_BYTES + 1 {
+        entries.pop();
+    }
+    entries.join(",")
 }
 
 fn fields(text: &str) -> Option<(TraceId, SpanId, bool)> {
@@ -112,6 +135,26 @@ mod tests {
             (read.trace.to_string(), read.span, read.tracestate),
             (TRACE.into(), SpanId(7), Some("a=b".into()))
         );
+    }
+
+    #[test]
+    fn a_long_tracestate_loses_entries_and_not_all_of_it() {
+        let state = |text: &str| {
+            let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+            RemoteParent::parse(&parent, Some(text)).unwrap().tracestate
+        };
+        assert_eq!(state("a=1 , b=2,"), Some("a=1,b=2".into()));
+        let long = format!("a={},b=2,c={}", "x".repeat(130), "y".repeat(400));
+        assert_eq!(state(&long), Some("b=2".into()));
+        let many: Vec<_> = (0..100).map(|n| format!("k{n}=value")).collect();
+        let kept = state(&many.join(",")).unwrap();
+        assert!(
+            kept.len() <= 512 && kept.starts_with("k0=value,k1=value"),
+            "{kept}"
+        );
+        assert_eq!((state(""), state("a=\n"), state("a=ä")), (None, None, None));
+        let fits = format!("a={}", "x".repeat(510));
+        assert_eq!(state(&fits), Some(fits));
     }
 
     proptest::proptest! {

@@ -142,6 +142,14 @@ impl Recorded {
         (state.daemon.clone(), state.imported.clone())
     }
 
+    /// Takes down the digest of what is run.
+    pub(super) fn describe_plan(&self, digest: String) {
+        if let Some(local) = &self.state().local {
+            // Whoever asks for it finds the run without.
+            let _ = local.try_send(Item::Plan(digest));
+        }
+    }
+
     /// No more spans are taken: the exporters' threads end when they have sent what waits.
     pub(super) fn close(&self) {
         let mut state = self.state();

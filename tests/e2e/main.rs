@@ -36,6 +36,7 @@ mod same_as_buildctl;
 mod secrets;
 mod seed;
 mod trace_commands;
+mod trace_context;
 mod trace_exec;
 mod trace_faults;
 mod trace_list;
