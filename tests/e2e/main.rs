@@ -45,3 +45,4 @@ mod trace_push;
 mod trace_routes;
 mod traced_build;
 mod verify_faults;
+mod wire;
