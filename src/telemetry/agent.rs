@@ -6,8 +6,9 @@
     reason = "the exporter of its generation: docs/adr/0002-jaeger-exporter.md"
 )]
 
+mod pace;
+
 use std::borrow::Cow;
-use std::time::Duration;
 
 use opentelemetry_sdk::export::trace::SpanExporter;
 
@@ -15,10 +16,7 @@ use super::datagram::{self, PACKET_BYTES};
 use super::encode;
 use super::exporter::{ExportError, Exporter};
 use crate::trace::model::{Resource, Span};
-
-/// Pause between two datagrams: an agent's socket has room for a few only, and what comes faster than
-/// it is read is lost without a word.
-const PACE: Duration = Duration::from_millis(2);
+use pace::Pace;
 
 /// The agent.
 pub(super) struct Agent {
@@ -26,8 +24,7 @@ pub(super) struct Agent {
     runtime: tokio::runtime::Runtime,
     /// Bytes that a datagram has for spans.
     room: usize,
-    /// Has anything been sent, which the next datagram must not follow at once?
-    sent: bool,
+    pace: Pace,
 }
 
 impl Agent {
@@ -54,15 +51,12 @@ impl Agent {
             exporter,
             runtime,
             room,
-            sent: false,
+            pace: Pace::new(host, port),
         })
     }
 
     fn send(&mut self, spans: &[Cow<'_, Span>]) -> Result<(), ExportError> {
-        if self.sent {
-            std::thread::sleep(PACE);
-        }
-        self.sent = true;
+        self.pace.wait();
         let spans = spans.iter().map(|span| encode::span(span)).collect();
         let sent = self.runtime.block_on(self.exporter.export(spans));
         sent.map_err(|error| ExportError {

@@ -27,28 +27,25 @@ pub(in crate::telemetry) fn span(id: u64) -> Span {
     }
 }
 
-/// What the agent sends for a batch, datagram by datagram.
+/// What the agent sends for a batch, datagram by datagram. Each is read before the next is sent: the socket
+/// has room for a few only.
 fn datagrams(batch: &[Span], resource: &Resource) -> Vec<Vec<u8>> {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let here = receiver.local_addr().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut buffer = vec![0; 70_000];
-        let next = || {
-            receiver
-                .recv(&mut buffer)
-                .map(|size| buffer[..size].to_vec())
-        };
-        let sent: Result<Vec<_>, _> = std::iter::repeat_with(next)
-            .take_while(|sent| sent.as_ref().is_ok_and(|sent| !sent.is_empty()))
-            .collect();
-        sent.unwrap()
-    });
     let mut agent = Agent::new("127.0.0.1", here.port(), resource).unwrap();
-    agent.export(batch).unwrap();
-    // An empty datagram says that this was all.
-    let last = UdpSocket::bind("127.0.0.1:0").unwrap();
-    last.send_to(&[], here).unwrap();
-    reader.join().unwrap()
+    let mut buffer = vec![0; 70_000];
+    let mut sent = Vec::new();
+    for part in datagram::split(batch, agent.room) {
+        agent.send(&part).unwrap();
+        receiver.set_nonblocking(false).unwrap();
+        let first = receiver.recv(&mut buffer).unwrap();
+        sent.push(buffer[..first].to_vec());
+        receiver.set_nonblocking(true).unwrap();
+        while let Ok(more) = receiver.recv(&mut buffer) {
+            sent.push(buffer[..more].to_vec());
+        }
+    }
+    sent
 }
 
 /// The ids of the spans in a datagram, and whether each is marked as cut.
