@@ -163,6 +163,18 @@ fn a_failed_build_is_whole_in_every_cell() {
 }
 
 #[test]
+fn a_cancelled_build_is_whole_in_every_cell() {
+    in_every_cell(130, |engine, ours, cell| {
+        let context = Context::new(&format!(
+            "FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\n\
+             RUN echo {cell} is under $((40 + 2)); sleep 100\n"
+        ));
+        let up = ours.of(Dagger::up(context.path(), engine, &[]));
+        up.interrupted_at("is under 42")
+    });
+}
+
+#[test]
 fn a_flag_overrules_what_is_known_of_the_daemon() {
     let context = Context::three_stages("matrix-flag");
     let run = Dagger::up(context.path(), Engine::Mute, &["--daemon-spans", "skip"])

@@ -1,5 +1,6 @@
 //! The binary under test, with nothing of the caller's environment but what a test gives.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -80,6 +81,26 @@ impl Dagger {
     pub(crate) fn run(mut self) -> Finished {
         let output = self.command.output().expect("dagger can be run");
         Finished::new(output, self.state)
+    }
+
+    /// Runs it, and interrupts it as Ctrl-C does once its standard error has said `word`.
+    pub(crate) fn interrupted_at(self, word: &str) -> Finished {
+        let (mut child, state) = self.spawn();
+        let said = BufReader::new(child.stderr.take().expect("standard error"));
+        let mut stderr = String::new();
+        for line in said.lines() {
+            let line = line.expect("text");
+            if line.contains(word) && !stderr.contains(word) {
+                let pid = child.id().to_string();
+                let kill = Command::new("kill").args(["-INT", &pid]).status();
+                assert!(kill.expect("kill can be run").success());
+            }
+            stderr.push_str(&line);
+            stderr.push('\n');
+        }
+        let mut run = Finished::wait((child, state));
+        run.stderr = stderr;
+        run
     }
 
     /// Starts it with its output captured; [`Finished::wait`] ends it.
