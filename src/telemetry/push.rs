@@ -192,7 +192,8 @@ impl Push<'_> {
         };
         let mut engines: HashMap<&str, (bool, bool)> = HashMap::new();
         for one in claimed {
-            if let Some(engine) = &one.engine {
+            // Of spans whose engine is not known nothing is to be learnt.
+            if let Some(engine) = one.engine.as_ref().filter(|engine| !engine.is_empty()) {
                 let (all, none) = engines.entry(engine).or_insert((true, true));
                 *all &= has.contains(&one.span);
                 *none &= !has.contains(&one.span);

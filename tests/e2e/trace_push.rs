@@ -172,3 +172,38 @@ fn credentials_are_used_and_not_stored() {
         assert!(!found, "{}", path.display());
     }
 }
+
+#[test]
+fn a_run_that_was_never_exported_is_pushed_by_its_name_once() {
+    let context = Context::three_stages("push-later");
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .run()
+        .expect(0);
+    let state = run.state.path();
+    assert_eq!(push(state, &[]).run().expect(0).stdout, "nothing waits\n");
+    for _ in 0..2 {
+        push(state, &["latest"]).run().expect(0);
+        assert_there_once(state, &run.trace());
+    }
+    run.verify(&["--timeout", "5s"]).expect(0);
+
+    // Imported, it is asked for before anything is sent.
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("trace.json").display().to_string();
+    let here = |args: &[&str], state: &Path| {
+        Dagger::new(Path::new("/"), args).env("XDG_STATE_HOME", &state.display().to_string())
+    };
+    here(&["trace", "export", "1", "-o", &file], state)
+        .run()
+        .expect(0);
+    here(&["trace", "import", &file], other.path())
+        .run()
+        .expect(0);
+    let pushed = push(other.path(), &["1"]).run().expect(0);
+    assert!(
+        pushed.stdout.contains("had arrived before"),
+        "{}",
+        pushed.stdout
+    );
+    assert_there_once(other.path(), &run.trace());
+}

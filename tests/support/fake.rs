@@ -32,6 +32,22 @@ pub(crate) fn faulty_collector(fault: Fault) -> String {
     format!("http://{address}/api/traces")
 }
 
+/// A collector that takes everything, as it hands it to the one at `to` (`host:port`), and never answers. Gives
+/// its address; it ends with the test process.
+pub(crate) fn silent_collector(to: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let to = to.to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.expect("a connection");
+            let mut server = TcpStream::connect(&to).expect("the collector");
+            std::thread::spawn(move || std::io::copy(&mut client, &mut server));
+        }
+    });
+    format!("http://{address}/api/traces")
+}
+
 /// The client may leave at any time, so nothing that fails here says anything.
 fn serve(mut client: TcpStream, fault: Fault) {
     if fault == Fault::Deaf {

@@ -17,7 +17,7 @@ mod waiting;
 pub(crate) use bed::{Bed, Engine, bed, bed_dir, engines};
 pub(crate) use context::Context;
 pub(crate) use dagger::{Dagger, Finished};
-pub(crate) use fake::{Fault, faulty_collector};
+pub(crate) use fake::{Fault, faulty_collector, silent_collector};
 pub(crate) use jaeger::{span_ids, span_ids_of};
 pub(crate) use mount::Mount;
 pub(crate) use own_jaeger::OwnJaeger;

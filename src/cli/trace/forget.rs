@@ -49,12 +49,16 @@ pub(super) fn remove(args: &RmArgs, env: &Env) -> Result<(), Failure> {
     for id in &args.ids {
         runs.push(pick::run(&store, Some(id), env)?);
     }
-    let mut removed = 0;
+    let (mut removed, mut waited) = (0, 0);
     for run in runs {
-        removed += usize::from(store.remove(run.id)?);
+        let spooled = store.spooled(run.id)?;
+        if store.remove(run.id)? {
+            removed += 1;
+            waited += spooled.iter().map(|(_, spans)| spans).sum::<u64>();
+        }
     }
     let noun = if removed == 1 { "run" } else { "runs" };
-    print(&format!("removed {removed} {noun}\n"))
+    print(&format!("removed {removed} {noun}{}\n", dropped(waited)))
 }
 
 pub(super) fn prune(args: &PruneArgs, env: &Env) -> Result<(), Failure> {
@@ -74,12 +78,17 @@ pub(super) fn prune(args: &PruneArgs, env: &Env) -> Result<(), Failure> {
     let pruned = store.prune(&limits)?;
     let noun = if pruned.runs == 1 { "run" } else { "runs" };
     let (freed, used) = (bytes(pruned.bytes), bytes(store.used_bytes()?));
-    let waited = match pruned.waiting {
-        0 => String::new(),
-        spans => format!(", {spans} spans that waited to be sent dropped"),
-    };
+    let waited = dropped(pruned.waiting);
     print(&format!(
         "removed {} {noun}, {freed} freed, {used} in use{waited}\n",
         pruned.runs
     ))
+}
+
+/// What goes with the runs that nobody gets any more.
+fn dropped(spans: u64) -> String {
+    match spans {
+        0 => String::new(),
+        spans => format!(", {spans} spans that waited to be sent dropped"),
+    }
 }

@@ -14,7 +14,8 @@ use crate::cli::traced::query_url;
 use crate::progress::clean;
 use crate::telemetry::{Push, Pushed, Settings};
 use crate::trace::ns;
-use crate::trace::store::{RunId, SpoolRoute, Store, Waiting};
+use crate::trace::report::RouteReport;
+use crate::trace::store::{Run, RunId, SpoolRoute, State, Store, Waiting};
 
 /// How often it is looked whether another process has done what it had begun.
 const LOOK: Duration = Duration::from_millis(100);
@@ -22,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Arguments of `dagger trace push`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PushArgs {
-    /// The runs whose spans are sent: their numbers, their traces' ids or how those begin, or `latest`
-    /// [default: all runs]
+    /// The runs that are sent, also if they were never exported: their numbers, their traces' ids or how
+    /// those begin, or `latest` [default: what waits of all runs]
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// Send also what waits for other addresses, to the one that the variables name now
@@ -46,7 +47,9 @@ pub(super) fn run(args: &PushArgs, env: &Env) -> Result<(), Failure> {
     };
     let mut runs = Vec::new();
     for id in &args.ids {
-        runs.push(Some(pick::run(&store, Some(id), env)?.id));
+        let run = pick::run(&store, Some(id), env)?;
+        first_time(&store, &run, &routes)?;
+        runs.push(Some(run.id));
     }
     if runs.is_empty() {
         runs.push(None);
@@ -83,6 +86,26 @@ pub(super) fn run(args: &PushArgs, env: &Env) -> Result<(), Failure> {
             help: help(&left, &routes).to_owned(),
         }),
     }
+}
+
+/// A run that is named is sent also to a destination that it was not exported to when it was made.
+fn first_time(store: &Store, run: &Run, routes: &[SpoolRoute]) -> Result<(), Failure> {
+    if run.state == State::Running {
+        return Err(Failure::Usage {
+            message: format!("run {} is not over", run.id.0),
+            help: "it sends its spans itself; push what is left afterwards".into(),
+        });
+    }
+    let record = run.record.as_ref();
+    let sent = record.map_or(&[][..], |record| &record.export.routes);
+    for route in routes {
+        let known = |sent: &RouteReport| sent.route == route.route && sent.address == route.address;
+        if !sent.iter().any(known) {
+            let own = record.map(|record| record.service.as_str());
+            store.spool_run(run.id, route, own, ns::now())?;
+        }
+    }
+    Ok(())
 }
 
 /// What all tries have in common.

@@ -5,10 +5,11 @@
 //! here.
 
 mod amend;
+mod manage;
 #[cfg(test)]
 mod tests;
 
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::claim::{self, Claim};
 use super::error::StoreError;
@@ -231,25 +232,6 @@ impl Store {
         })
     }
 
-    /// How many of a run's own spans wait, for each destination.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn spooled(&self, run: RunId) -> Result<Vec<(SpoolRoute, u64)>, StoreError> {
-        self.with("read", |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT kind, address, count(*) FROM spool WHERE run = ? AND engine IS NULL
-                     GROUP BY kind, address",
-                )?
-                .query_map([run.0], |row| {
-                    let route = route(row.get(0)?, row.get(1)?);
-                    Ok((route, unsigned(row.get(2)?)))
-                })?
-                .collect()
-        })
-    }
-
     /// Gives up a claim: what was not delivered waits again.
     ///
     /// # Errors
@@ -265,91 +247,8 @@ impl Store {
         })
     }
 
-    /// What waits for other destinations than `known` waits for `to` from now on. Nobody knows whether
-    /// the one leads where the other does, so all of it may be there already.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub fn readdress(
-        &self,
-        known: &[SpoolRoute],
-        to: &SpoolRoute,
-        run: Option<RunId>,
-        now_ns: u64,
-    ) -> Result<(), StoreError> {
-        self.writing(|connection| {
-            free_stale(connection, now_ns)?;
-            let routes: Vec<(String, String)> = connection
-                .prepare_cached("SELECT DISTINCT kind, address FROM spool")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            let is_known = |(kind, address): &(String, String)| {
-                let same = |route: &SpoolRoute| route.route.word() == kind && route.address == *address;
-                known.iter().any(same)
-            };
-            for (kind, address) in routes.iter().filter(|route| !is_known(route)) {
-                let of_it = "kind = ? AND address = ? AND claim IS NULL AND (? IS NULL OR run = ?)";
-                let run = run.map(|run| run.0);
-                connection.execute(
-                    &format!("UPDATE OR IGNORE spool SET kind = ?, address = ?, uncertain = 1 WHERE {of_it}"),
-                    params![to.route.word(), to.address, kind, address, run, run],
-                )?;
-                // It waits for `to` as well.
-                connection.execute(
-                    &format!("DELETE FROM spool WHERE {of_it}"),
-                    params![kind, address, run, run],
-                )?;
-            }
-            Ok(())
-        })
-    }
-
-    /// All that waits and that no run in progress is still sending, by destination and run.
-    ///
-    /// # Errors
-    /// When the store cannot be written, as what processes that are gone had claimed is freed.
-    pub fn waiting(&self, now_ns: u64) -> Result<Vec<Waiting>, StoreError> {
-        self.writing(|connection| {
-            free_stale(connection, now_ns)?;
-            connection
-                .prepare_cached(
-                    "SELECT kind, address, run, trace, count(*), count(claim), min(since_ns), max(due_ns)
-                     FROM spool WHERE claim IS NULL OR claim LIKE ? || '%'
-                     GROUP BY kind, address, run ORDER BY min(since_ns), run",
-                )?
-                .query_map([claim::PUSH], waiting)?
-                .collect()
-        })
-    }
-
-    /// Drops the oldest of what the limits do not allow to wait; returns how many spans that were.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub fn trim_spool(&self, limits: &SpoolLimits, now_ns: u64) -> Result<u64, StoreError> {
-        self.writing(|connection| {
-            free_stale(connection, now_ns)?;
-            let mut dropped = 0;
-            if let Some(since) = limits.since_ns {
-                dropped += connection.execute(
-                    "DELETE FROM spool WHERE since_ns < ? AND claim IS NULL",
-                    [ns(since)],
-                )?;
-            }
-            if let Some(most) = limits.spans {
-                dropped += connection.execute(
-                    "DELETE FROM spool WHERE claim IS NULL AND (kind, address, trace, span) IN
-                        (SELECT kind, address, trace, span FROM spool
-                         ORDER BY since_ns DESC LIMIT -1 OFFSET ?)",
-                    [i64::try_from(most).unwrap_or(i64::MAX)],
-                )?;
-            }
-            Ok(dropped as u64)
-        })
-    }
-
     /// One transaction that has the right to write from its begin.
-    fn writing<T>(
+    pub(super) fn writing<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -360,25 +259,6 @@ impl Store {
             transaction.commit()?;
             Ok(result)
         })
-    }
-}
-
-fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
-    Ok(Waiting {
-        route: route(row.get(0)?, row.get(1)?),
-        run: RunId(row.get(2)?),
-        trace: of_key(row.get_ref(3)?.as_blob()?),
-        spans: unsigned(row.get(4)?),
-        in_hand: unsigned(row.get(5)?),
-        since_ns: unsigned(row.get(6)?),
-        due_ns: unsigned(row.get(7)?),
-    })
-}
-
-fn route(kind: String, address: String) -> SpoolRoute {
-    SpoolRoute {
-        route: Route::of_word(&kind).unwrap_or(Route::Collector),
-        address,
     }
 }
 

@@ -4,7 +4,9 @@ use super::{
     assert_pushed_whole, assert_waits, assert_whole, in_time, long, meanwhile, newest, own, push,
     recorded, up,
 };
-use crate::support::{Context, Dagger, Engine, Fault, OwnJaeger, faulty_collector, span_ids_of};
+use crate::support::{
+    Context, Dagger, Engine, Fault, OwnJaeger, bed, faulty_collector, silent_collector, span_ids_of,
+};
 
 #[test]
 fn jaeger_is_dead_before_the_build() {
@@ -82,6 +84,33 @@ fn a_collector_that_is_slow_refuses_or_talks_nonsense() {
         assert_waits(&run);
         assert_pushed_whole(&run);
     }
+}
+
+#[test]
+fn what_was_taken_without_an_answer_does_not_come_twice() {
+    let context = Context::three_stages("fault-silent");
+    let collector = bed().collector();
+    let to = collector.trim_start_matches("http://").split('/').next();
+    let run = in_time(up(&context, &silent_collector(to.unwrap()))).expect(0);
+    assert!(
+        run.stderr.contains("no answer within 5 s"),
+        "{}",
+        run.stderr
+    );
+    assert_waits(&run);
+    // The first batch is there, and nobody told us.
+    let there = span_ids_of(&bed().query_url(), &run.trace()).len();
+    assert!(there > 0);
+    let state = run.state.path();
+    let pushed = push(state, &collector, &bed().query_url(), &["--all"]);
+    assert!(
+        pushed
+            .stdout
+            .contains(&format!("{there} spans had arrived before")),
+        "{}",
+        pushed.stdout
+    );
+    assert_whole(state, &bed().query_url());
 }
 
 #[test]
