@@ -22,6 +22,7 @@ mod docs;
 mod doctor;
 mod engine_errors;
 mod engines;
+mod frontends;
 mod history;
 mod jaeger_query;
 mod large_spans;
