@@ -6,9 +6,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::{Channel, Endpoint, Uri};
 
-/// HTTP/2 windows of what the daemon sends us, in bytes: exported files come this way.
+/// Room for what the daemon sends us in one stream, in bytes: exported files come this way.
 const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Room for what comes on the whole connection, in bytes. No stream fills it; the HTTP/2 library also
+/// takes half of it as what small frames may cost while they wait, and cuts off who sends more.
+const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// A failed build's status carries the whole Dockerfile and stacks in its trailers, in bytes.
 const HEADER_LIST_BYTES: u32 = 4 << 20;

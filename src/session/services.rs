@@ -31,9 +31,11 @@ use crate::proto::health::{HealthCheckResponse, health_check_response::ServingSt
 use crate::proto::secrets::{GetSecretRequest, GetSecretResponse};
 use crate::proto::ssh::{CheckAgentRequest, CheckAgentResponse};
 
-/// HTTP/2 windows of what the daemon sends us, in bytes: exported files come this way.
+/// Room for what the daemon sends us in one stream, in bytes: exported files come this way.
 const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Room for what comes on the whole connection, in bytes. No stream fills it; the HTTP/2 library also
+/// takes half of it as what small frames may cost while they wait, and cuts off who sends more.
+const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// Bytes that may wait in one answer's stream before its writer has to wait.
 const SEND_BUFFER: usize = 512 << 10;

@@ -3,11 +3,14 @@
 //! Lives here: which entries are sent (`patterns`, `filter`, `follow`), in which order (`walk`), and
 //! the conversation about them (`sender`). Start at [`send`].
 
+mod asked;
 mod filter;
 mod follow;
 mod paths;
 mod patterns;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub(super) use filter::Wanted;

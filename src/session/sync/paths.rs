@@ -49,11 +49,17 @@ impl Paths {
         Some(())
     }
 
-    /// The path of a file, the first time it is asked for.
-    pub(super) fn take(&mut self, id: u32) -> Option<PathBuf> {
+    /// Notes that a file is asked for; false if there is none, or it was before.
+    pub(super) fn ask(&mut self, id: u32) -> bool {
+        let index = self.files.binary_search_by_key(&id, |file| file.id);
+        let file = index.ok().and_then(|index| self.files.get_mut(index));
+        file.is_some_and(|file| !std::mem::replace(&mut file.asked, true))
+    }
+
+    /// The path of a file.
+    pub(super) fn path(&self, id: u32) -> Option<PathBuf> {
         let index = self.files.binary_search_by_key(&id, |file| file.id).ok()?;
-        let file = self.files.get_mut(index).filter(|file| !file.asked)?;
-        file.asked = true;
+        let file = self.files.get(index)?;
         let (directory, start) = (file.directory, file.name);
         let end = self
             .files
@@ -78,16 +84,10 @@ mod tests {
                 .add(id, directory.as_bytes(), name.as_bytes())
                 .unwrap();
         }
-        let taken = [0, 1, 2, 3, 5, 3, 9].map(|id| paths.take(id));
-        let expected = [
-            Some("a"),
-            None,
-            Some("d/b"),
-            Some("d/c"),
-            Some("z"),
-            None,
-            None,
-        ];
-        assert_eq!(taken, expected.map(|path| path.map(PathBuf::from)));
+        let asked = [0, 1, 2, 3, 5, 3, 9].map(|id| paths.ask(id));
+        assert_eq!(asked, [true, false, true, true, true, false, false]);
+        let found = [0, 1, 2, 3, 5].map(|id| paths.path(id));
+        let expected = [Some("a"), None, Some("d/b"), Some("d/c"), Some("z")];
+        assert_eq!(found, expected.map(|path| path.map(PathBuf::from)));
     }
 }

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::asked::{Asked, Closing};
 use super::filter::{Filter, Wanted};
 use super::paths::Paths;
 use super::walk;
@@ -25,9 +25,6 @@ use crate::session::grpc::{self, Requests, Responder};
 
 /// Threads that read files. The daemon's writing is the slower side, so more do not help.
 const READERS: usize = 2;
-
-/// Files that were asked for and wait for a reader. Full: no more requests are read.
-const ASKED_FILES: usize = 128;
 
 /// Encoded messages are sent when so many bytes have come together.
 const BATCH_BYTES: usize = 32 << 10;
@@ -63,12 +60,13 @@ pub(in crate::session) async fn send(
         files: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     });
-    let (asked, queue) = mpsc::channel(ASKED_FILES);
-    let queue = Arc::new(Mutex::new(queue));
+    let asked = Arc::new(Asked::default());
+    // However this ends, no reader waits for more.
+    let _closing = Closing(&asked);
     let mut threads = JoinSet::new();
     for _ in 0..READERS {
-        let (transfer, queue) = (transfer.clone(), queue.clone());
-        threads.spawn_blocking(move || transfer.read_files(&queue));
+        let (transfer, asked) = (transfer.clone(), asked.clone());
+        threads.spawn_blocking(move || transfer.read_files(&asked));
     }
     let walker = transfer.clone();
     threads.spawn_blocking(move || walker.walk(&wanted));
@@ -80,17 +78,13 @@ pub(in crate::session) async fn send(
             };
             match packet.r#type() {
                 PacketType::PacketReq => {
-                    let path = transfer.paths().take(packet.id);
-                    let path = path.ok_or_else(|| {
-                        SessionError::Protocol(format!(
+                    if !transfer.paths().ask(packet.id) {
+                        return Err(SessionError::Protocol(format!(
                             "file {} was asked for, but there is no such file",
                             packet.id
-                        ))
-                    })?;
-                    asked
-                        .send((packet.id, path))
-                        .await
-                        .map_err(|_| SessionError::Cancelled)?;
+                        )));
+                    }
+                    asked.push(packet.id);
                 }
                 PacketType::PacketFin => return Ok(()),
                 PacketType::PacketErr => {
@@ -187,30 +181,21 @@ impl Transfer {
         self.flush(&mut out, 1)
     }
 
-    fn read_files(
-        &self,
-        queue: &Mutex<mpsc::Receiver<(u32, PathBuf)>>,
-    ) -> Result<(), SessionError> {
+    fn read_files(&self, asked: &Asked) -> Result<(), SessionError> {
         let mut out = BytesMut::new();
         loop {
-            let waiting = queue
-                .try_lock()
-                .ok()
-                .and_then(|mut queue| queue.try_recv().ok());
-            let next = match waiting {
+            let next = match asked.waiting() {
                 Some(next) => Some(next),
                 None => {
                     // Nothing more to put together, and the daemon waits for what there is.
                     self.flush(&mut out, 1)?;
-                    queue
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .blocking_recv()
+                    asked.next()
                 }
             };
-            let Some((id, path)) = next else {
+            let Some(id) = next else {
                 return Ok(());
             };
+            let path = self.paths().path(id).unwrap_or_default();
             self.read_file(id, &path, &mut out)?;
         }
     }
