@@ -1,9 +1,7 @@
 //! Starting, asking for the context of a span, and ending with a report.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tracing::Subscriber;
@@ -15,24 +13,19 @@ use super::backlog::Backlog;
 use super::daemon::{Decision, Share};
 use super::local::{Kept, Leaves, Local, LocalRun};
 use super::parent::{RemoteParent, traceparent};
-use super::pipeline::{self, Ledger, Shared};
 use super::recorded::Recorded;
 use super::recorder::{self, Recorder};
 use super::settings::{Destination, Settings};
+use super::way::Way;
 use crate::trace::jaeger::QueryUrl;
-use crate::trace::model::{Resource, Span, SpanId, TraceId};
-use crate::trace::report::{DaemonReport, ExportReport, RouteReport};
-use crate::trace::store::SpoolRoute;
-
-/// Spans waiting for the exporter (as `OTEL_BSP_MAX_QUEUE_SIZE`'s default).
-/// Full: the span is not exported, and the report names it.
-const QUEUE_SPANS: usize = 2_048;
+use crate::trace::model::{Span, SpanId, TraceId};
+use crate::trace::report::{DaemonReport, ExportReport};
 
 /// Tracing of a run.
 pub struct Telemetry {
     handle: Handle,
     recorded: Arc<Recorded>,
-    ways: Vec<Export>,
+    ways: Vec<Way>,
     backlog: Option<Backlog>,
     local: Option<Local>,
 }
@@ -46,65 +39,6 @@ pub struct Handle {
     asks: Option<Arc<(PathBuf, QueryUrl)>>,
     unsampled: bool,
     recorded: Arc<Recorded>,
-}
-
-/// An exporting thread, as seen from outside.
-struct Export {
-    destination: Destination,
-    progress: Shared,
-    ended: Receiver<()>,
-}
-
-impl Export {
-    fn start(
-        destination: Destination,
-        resource: Arc<Resource>,
-        ledger: Ledger,
-    ) -> (SyncSender<Span>, Self) {
-        let (queue, spans) = sync_channel(QUEUE_SPANS);
-        let progress = Shared::default();
-        let (done, ended) = sync_channel::<()>(1);
-        let (shared, to) = (progress.clone(), destination.clone());
-        std::thread::spawn(move || {
-            pipeline::run(&spans, &to, &resource, &shared, &ledger);
-            // Nobody waits any more: the deadline has passed.
-            let _ = done.send(());
-        });
-        let export = Self {
-            destination,
-            progress,
-            ended,
-        };
-        (queue, export)
-    }
-
-    /// Waits for what is left, and says what became of `expected`.
-    fn end(self, deadline: Duration, until: Instant, expected: &[SpanId]) -> RouteReport {
-        let left = until.saturating_duration_since(Instant::now());
-        let in_time = self.ended.recv_timeout(left).is_ok();
-        let progress = self.progress.lock();
-        let delivered: HashSet<_> = progress.delivered.iter().collect();
-        let lost: Vec<_> = expected
-            .iter()
-            .filter(|id| !delivered.contains(id))
-            .map(ToString::to_string)
-            .collect();
-        let late = (!in_time && !lost.is_empty())
-            .then(|| format!("no answer within {} s", deadline.as_secs()));
-        let SpoolRoute { route, address } = self.destination.route();
-        RouteReport {
-            route,
-            address,
-            delivered: delivered.len() as u64,
-            error: if lost.is_empty() {
-                None
-            } else {
-                late.or(progress.error.clone())
-            },
-            lost,
-            spooled: 0,
-        }
-    }
 }
 
 /// How long the local store may delay the exit.
@@ -157,7 +91,7 @@ where
         .enumerate()
         .map(|(way, to)| {
             let ledger = keep.clone().map(|keep| (keep, way));
-            Export::start(to.clone(), resource.clone(), ledger)
+            Way::start(to.clone(), resource.clone(), ledger)
         })
         .unzip();
     let recorded = Arc::new(Recorded::new(queues, keep, random()));
@@ -300,7 +234,7 @@ impl Telemetry {
             .collect();
         let ways = self.ways.into_iter();
         let mut routes: Vec<_> = ways
-            .map(|export| export.end(deadline, until, &expected))
+            .map(|way| way.end(deadline, until, &expected))
             .collect();
         let spool = self.backlog.and_then(|backlog| backlog.end(until));
         let kept = self.local.map(|local| {

@@ -24,6 +24,7 @@ mod recorded;
 pub mod recorder;
 mod sampler;
 mod settings;
+mod way;
 
 pub use daemon::{DaemonExport, DaemonSpans, Decision, Known, Share};
 pub use exporter::{ExportError, Exporter};

@@ -7,7 +7,7 @@ use std::path::Path;
 use dagger::trace::report::DaemonReport;
 use dagger::trace::store::{RunFilter, Store};
 
-use crate::support::{Context, Dagger, Engine, Finished, bed, span_ids};
+use crate::support::{Context, Dagger, Engine, Finished, OwnJaeger, bed, span_ids, span_ids_of};
 
 fn store(state: &Path) -> Store {
     Store::open_existing(&state.join("dagger"))
@@ -107,4 +107,45 @@ fn a_build_of_some_length_tells_at_once() {
             assert_there_once(state.path(), &run);
         }
     }
+}
+
+#[test]
+fn one_that_exports_elsewhere_leaves_no_hole_here() {
+    let context = Context::three_stages("daemon-elsewhere");
+    let state = tempfile::tempdir().unwrap();
+    let mut jaeger = OwnJaeger::forgetful();
+    jaeger.start();
+    // Its variables can be read, and name a Jaeger: another one.
+    let here = |dagger: Dagger| {
+        dagger
+            .env("OTEL_EXPORTER_JAEGER_ENDPOINT", &jaeger.collector())
+            .env("JAEGER_QUERY_URL", &jaeger.query_url())
+            .env("XDG_STATE_HOME", &state.path().display().to_string())
+            .run()
+            .expect(0)
+    };
+    let ids = |run: &Finished| {
+        let mut ids = span_ids_of(&jaeger.query_url(), &run.trace());
+        ids.sort();
+        ids
+    };
+    let recorded = |run: &Finished| {
+        let spans = store(state.path())
+            .trace(run.trace().parse().unwrap())
+            .unwrap();
+        let mut ids: Vec<_> = spans.iter().map(|span| span.id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let first = here(Dagger::up(context.path(), Engine::Http, &[]));
+    let why = daemon(state.path()).why;
+    assert!(
+        why.contains("whether they come here is seen later"),
+        "{why}"
+    );
+    here(Dagger::new(Path::new("/"), &["trace", "push"]));
+    assert_eq!(ids(&first), recorded(&first));
+    let second = here(Dagger::up(context.path(), Engine::Http, &[]));
+    assert!(daemon(state.path()).imported);
+    assert_eq!(ids(&second), recorded(&second));
 }

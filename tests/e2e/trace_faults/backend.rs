@@ -2,7 +2,7 @@
 
 use super::{
     assert_pushed_whole, assert_waits, assert_whole, in_time, long, meanwhile, newest, own, push,
-    recorded, up,
+    recorded, store, up,
 };
 use crate::support::{
     Context, Dagger, Engine, Fault, OwnJaeger, bed, faulty_collector, silent_collector, span_ids_of,
@@ -84,6 +84,30 @@ fn a_collector_that_is_slow_refuses_or_talks_nonsense() {
         assert_waits(&run);
         assert_pushed_whole(&run);
     }
+}
+
+#[test]
+fn a_backlog_for_a_slow_collector_holds_nobody_up() {
+    let context = Context::three_stages("fault-backlog");
+    let collector = faulty_collector(Fault::Slow);
+    let first = in_time(up(&context, &collector)).expect(0);
+    let state = first.state.path().display().to_string();
+    let began = std::time::Instant::now();
+    let second = in_time(up(&context, &collector).env("XDG_STATE_HOME", &state)).expect(0);
+    // Both ways wait together: one answer of 30 s, or two deadlines one after the other, would be longer.
+    assert!(began.elapsed() < std::time::Duration::from_secs(25));
+    assert!(
+        second.stderr.contains("wait for the next run"),
+        "{}",
+        second.stderr
+    );
+    let waiting = store(first.state.path()).waiting(u64::MAX / 4).unwrap();
+    assert_eq!(waiting.len(), 2, "{waiting:?}");
+    assert_pushed_whole(&first);
+    assert_eq!(
+        span_ids_of(&bed().query_url(), &first.trace()).len() as u64,
+        waiting[0].spans
+    );
 }
 
 #[test]

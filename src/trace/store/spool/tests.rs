@@ -125,6 +125,73 @@ fn what_waits_for_two_addresses_is_readdressed_once() {
 }
 
 #[test]
+fn runs_that_are_removed_say_how_many_of_their_spans_had_waited() {
+    let (_dir, store) = store();
+    waits_for(&store, &["h"]);
+    store.begin(&new_run(2)).unwrap();
+    let limits = |runs| crate::trace::store::Limits {
+        runs: Some(runs),
+        since_ns: None,
+        bytes: None,
+    };
+    assert_eq!(store.prune(&limits(2)).unwrap().waiting, 0);
+    let pruned = store.prune(&limits(1)).unwrap();
+    assert_eq!((pruned.runs, pruned.waiting), (1, 2));
+    assert!(!store.has_spooled().unwrap());
+}
+
+#[test]
+fn what_an_engine_may_send_itself_is_due_later_and_no_loss_of_ours() {
+    let (_dir, store) = store();
+    let run = store.begin(&new_run(1)).unwrap();
+    let outgoing = Outgoing {
+        routes: vec![route("h")],
+        claim: Claim::run(),
+    };
+    let asked = Asked {
+        engine: "tcp://e".into(),
+        due_ns: 100,
+    };
+    store
+        .append_outgoing(run, &[span(1)], &outgoing, Some(&asked), 5)
+        .unwrap();
+    let mut ended = record(0);
+    ended.export.daemon = Some(Default::default());
+    store.finish(run, &ended, 6).unwrap();
+    store.release(&outgoing.claim).unwrap();
+    assert_eq!(store.spooled(run).unwrap(), []);
+    let claim = Claim::push();
+    assert_eq!(store.claim(&route("h"), None, &claim, 9, 99).unwrap(), []);
+    let claimed = store.claim(&route("h"), None, &claim, 9, 100).unwrap();
+    assert_eq!(claimed[0].engine.as_deref(), Some("tcp://e"));
+    // It had come by itself: the record has nothing to add.
+    store
+        .delivered(&route("h"), &claim, &keys(&claimed), false)
+        .unwrap();
+    let export = store.run(run).unwrap().unwrap().record.unwrap().export;
+    assert_eq!(export, ended.export);
+
+    assert_eq!(
+        store.engine_exports("tcp://e", "http://j", 0).unwrap(),
+        None
+    );
+    store.note_engine("tcp://e", "http://j", false, 7).unwrap();
+    store.note_engine("tcp://e", "http://j", true, 8).unwrap();
+    assert_eq!(
+        store.engine_exports("tcp://e", "http://j", 8).unwrap(),
+        Some(true)
+    );
+    assert_eq!(
+        store.engine_exports("tcp://e", "http://j", 9).unwrap(),
+        None
+    );
+    assert_eq!(
+        store.engine_exports("tcp://e", "http://k", 0).unwrap(),
+        None
+    );
+}
+
+#[test]
 fn the_oldest_are_dropped_and_what_is_being_sent_stays() {
     let (_dir, store) = store();
     waits_for(&store, &["a", "b"]);
