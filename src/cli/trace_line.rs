@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::trace::jaeger::QueryUrl;
+use crate::trace::jaeger::{DEFAULT_QUERY_URL, QueryUrl};
 use crate::trace::report::{Route, RunRecord};
 
 /// Writes the line, and one warning if spans were lost.
@@ -107,10 +107,24 @@ pub(super) fn markdown(record: &RunRecord) -> String {
     )
 }
 
-/// The trace in Jaeger's UI, if it went anywhere and `JAEGER_QUERY_URL` says where that is.
+/// Where a Jaeger on this machine takes spans, unless told otherwise: its page is at the usual port, too.
+const USUAL: [&str; 6] = [
+    "http://localhost:14268/",
+    "http://127.0.0.1:14268/",
+    "udp://localhost:6831",
+    "udp://127.0.0.1:6831",
+    "http://localhost:4318/",
+    "http://127.0.0.1:4318/",
+];
+
+/// The trace in Jaeger's UI, if it went anywhere and it is known where that is: by `JAEGER_QUERY_URL`, or by
+/// Jaeger's usual ports on this machine.
 fn link(record: &RunRecord) -> Option<String> {
-    let sent = record.export.routes.iter().any(|route| route.delivered > 0);
-    let url: QueryUrl = record.query_url.as_ref().filter(|_| sent)?.parse().ok()?;
+    let mut sent = record.export.routes.iter();
+    let sent = sent.find(|route| route.delivered > 0)?;
+    let usual = USUAL.iter().any(|usual| sent.address.starts_with(usual));
+    let usual = usual.then_some(DEFAULT_QUERY_URL);
+    let url: QueryUrl = record.query_url.as_deref().or(usual)?.parse().ok()?;
     Some(url.page(record.trace.parse().ok()?))
 }
 
@@ -216,6 +230,20 @@ mod tests {
             ]
             .concat()
         );
+    }
+
+    #[test]
+    fn the_link_leads_to_where_the_page_is_known_to_be() {
+        let mut sent = record(vec![route(Route::Collector, 2, &[], None)]);
+        let page = "http://localhost:16686/trace/4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(link(&sent).as_deref(), Some(page));
+        sent.query_url = Some("https://jaeger/ui".into());
+        assert!(link(&sent).is_some_and(|link| link.starts_with("https://jaeger/ui/trace/")));
+        sent.query_url = None;
+        sent.export.routes[0].address = "http://jaeger:14268/api/traces".into();
+        assert_eq!(link(&sent), None);
+        let lost = route(Route::Collector, 0, &["1", "2"], Some("HTTP 500"));
+        assert_eq!(link(&record(vec![lost])), None);
     }
 
     #[test]

@@ -111,6 +111,17 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Result<i64, rus
     transaction.commit().map_err(Err)
 }
 
+/// Makes a store as that version would have: the first migrations only.
+#[cfg(test)]
+pub(super) fn migrate_to(connection: &Connection, version: i64) {
+    for migration in &MIGRATIONS[..usize::try_from(version).unwrap()] {
+        connection.execute_batch(migration).unwrap();
+    }
+    connection
+        .pragma_update(None, "user_version", version)
+        .unwrap();
+}
+
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }

@@ -253,6 +253,33 @@ fn twenty_make_a_new_store_at_once() {
 }
 
 #[test]
+fn a_store_of_each_earlier_version_is_migrated_with_what_is_in_it() {
+    for version in 1..super::schema::VERSION {
+        let dir = tempfile::tempdir().unwrap();
+        let old = rusqlite::Connection::open(dir.path().join("traces.db")).unwrap();
+        super::schema::migrate_to(&old, version);
+        old.execute_batch(
+            "INSERT INTO runs (id, trace, service, command, args, directory, started_ns, pid, process)
+             VALUES (7, x'00000000000000000000000000000001', 'dagger', 'up', '', '/', 5, 0, '');
+             INSERT INTO spool (trace, span, kind, address, run, since_ns)
+             VALUES (x'00000000000000000000000000000001', 2, 'agent', 'udp://h:1', 7, 5);",
+        )
+        .unwrap();
+        drop(old);
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(
+            store.run(RunId(7)).unwrap().unwrap().begun.trace,
+            TraceId(1)
+        );
+        let waiting = store.waiting(9).unwrap().remove(0);
+        assert_eq!(
+            (waiting.run, waiting.spans, waiting.due_ns),
+            (RunId(7), 1, 0)
+        );
+    }
+}
+
+#[test]
 fn a_damaged_file_and_a_newer_one_say_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Store::open_existing(dir.path()).unwrap().is_none());
