@@ -144,7 +144,11 @@ fn route(route: &RouteReport) -> Option<Finding> {
         route.lost.len(),
         route.delivered
     ))
-    .help("see whether it runs there and is reachable from where the build ran");
+    .help(if route.spooled > 0 {
+        "they wait in the local store: `dagger trace push` sends them when it answers"
+    } else {
+        "see whether it runs there and is reachable from where the build ran"
+    });
     if let Some(error) = &route.error {
         finding = finding.note("last failure", error.clone());
     }
