@@ -1,0 +1,64 @@
+//! Which flags are about a Dockerfile alone, and how a plan says the same.
+
+use super::BuildFlags;
+
+impl BuildFlags {
+    /// A flag that was given and is about a Dockerfile alone, and how a plan says the same, if it can.
+    pub(in crate::cli) fn of_a_dockerfile(&self) -> Option<(&'static str, Option<&'static str>)> {
+        let some = Some;
+        let all = [
+            (
+                self.target.is_some(),
+                "--target",
+                some("`target` of its `build`"),
+            ),
+            (
+                !self.build_args.is_empty(),
+                "--build-arg",
+                some("`args` of its `build`"),
+            ),
+            (
+                !self.contexts.is_empty(),
+                "--build-context",
+                some("`contexts` of its `build`"),
+            ),
+            (
+                !self.secrets.is_empty(),
+                "--secret",
+                some("`secrets` of the plan, and a mount"),
+            ),
+            (!self.ssh.is_empty(), "--ssh", some("a mount of type `ssh`")),
+            (self.network.is_some(), "--network", some("its `network`")),
+            (!self.output.is_empty(), "--output", some("its `outputs`")),
+            (self.push, "--push", some("`push` of one of its `outputs`")),
+            (self.load, "--load", some("one of its `outputs`")),
+            (
+                !self.tags.is_empty(),
+                "--tag",
+                some("`image` of one of its `outputs`"),
+            ),
+            (!self.labels.is_empty(), "--label", None),
+            (!self.hosts.is_empty(), "--add-host", None),
+            (self.shm_size.is_some(), "--shm-size", None),
+            (!self.ulimit.is_empty(), "--ulimit", None),
+            (self.cgroup_parent.is_some(), "--cgroup-parent", None),
+            (
+                !self.no_cache_filter.is_empty(),
+                "--no-cache-filter",
+                some("`--no-cache=ACTION`"),
+            ),
+            (self.pull, "--pull", None),
+            (!self.allow.is_empty(), "--allow", None),
+            (self.sbom.is_some(), "--sbom", None),
+            (self.provenance.is_some(), "--provenance", None),
+            (!self.attests.is_empty(), "--attest", None),
+            (
+                self.source_policy_file.is_some(),
+                "--source-policy-file",
+                None,
+            ),
+        ];
+        let given = all.into_iter().find(|(given, ..)| *given);
+        given.map(|(_, flag, instead)| (flag, instead))
+    }
+}
