@@ -245,3 +245,110 @@ fn a_plan_is_looked_at_without_an_engine() {
     assert!(plan(&["show", "-w", "release=9"]).contains("\"RELEASE\": \"9\""));
     assert!(plan(&["schema"]).contains("\"title\": \"dagger plan\""));
 }
+
+/// Begin and end of the spans whose names begin with `prefix`, in microseconds, from the local store.
+fn times(run: &crate::support::Finished, prefix: &str) -> Vec<(String, u64, u64)> {
+    let shown = Dagger::new(Path::new("/"), &["trace", "show", "latest", "--format=jaeger"])
+        .env("XDG_STATE_HOME", &run.state.path().display().to_string())
+        .run()
+        .expect(0);
+    let json: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let spans = json["data"][0]["spans"].as_array().expect("spans").iter();
+    let named = spans.filter_map(|span| {
+        let name = span["operationName"].as_str()?;
+        let (start, long) = (span["startTime"].as_u64()?, span["duration"].as_u64()?);
+        name.starts_with(prefix)
+            .then(|| (name.to_owned(), start, start + long))
+    });
+    named.collect()
+}
+
+#[test]
+fn actions_that_do_not_need_each_other_run_at_the_same_time() {
+    let context = example("matrix");
+    std::fs::remove_file(context.join("dagger.toml")).unwrap();
+    let salt = std::process::id();
+    let actions: String = ["a", "b", "c"]
+        .iter()
+        .map(|name| format!("  {name}: {{ from: base, run: 'sleep 2; echo {name} {salt}' }}\n"))
+        .collect();
+    context.write(
+        "dagger.yaml",
+        &format!("version: 1\nactions:\n  base: {{ build: {{ context: base }} }}\n{actions}"),
+    );
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .run()
+        .expect(0);
+    let side_by_side = times(&run, "action ");
+    let side_by_side: Vec<_> = side_by_side
+        .iter()
+        .filter(|(name, ..)| name != "action base")
+        .collect();
+    assert_eq!(side_by_side.len(), 3);
+    let last_start = side_by_side.iter().map(|(_, start, _)| *start).max();
+    let first_end = side_by_side.iter().map(|(.., end)| *end).min();
+    assert!(last_start < first_end, "{side_by_side:?}");
+    // One at a time, if that is asked for.
+    let args = ["--parallel=1", "--no-cache"];
+    let run = Dagger::up(context.path(), Engine::Mute, &args)
+        .run()
+        .expect(0);
+    let mut one_by_one = times(&run, "action ");
+    one_by_one.sort_by_key(|(_, start, _)| *start);
+    for pair in one_by_one.windows(2) {
+        assert!(pair[0].2 <= pair[1].1, "{one_by_one:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_plan_leaves_nothing_half_done_and_a_whole_trace() {
+    let context = example("matrix");
+    std::fs::remove_file(context.join("dagger.toml")).unwrap();
+    let salt = std::process::id();
+    context.write(
+        "dagger.yaml",
+        &format!(
+            "version: 1\nactions:\n  base: {{ build: {{ context: base }} }}\n  \
+             quick: {{ from: base, run: 'echo {salt} >/quick', outputs: [{{ tar: quick.tar }}] }}\n  \
+             long: {{ from: base, needs: [quick], run: 'echo it is under way; sleep 1000 # {salt}', \
+             outputs: [{{ local: long }}] }}\n  \
+             after: {{ from: long, run: 'true', outputs: [{{ local: after }}] }}\n"
+        ),
+    );
+    let run = Dagger::up(context.path(), Engine::Http, &[])
+        .with_collector()
+        .interrupted_at("it is under way\n".trim_end())
+        .expect(130);
+    assert!(context.join("quick.tar").exists(), "{}", run.stderr);
+    for left in ["long", "after"] {
+        assert!(!context.join(left).exists(), "{left}: {}", run.stderr);
+    }
+    run.verify(&[]).expect(0);
+}
+
+#[test]
+fn a_step_of_two_actions_is_run_once() {
+    let context = example("matrix");
+    std::fs::remove_file(context.join("dagger.toml")).unwrap();
+    let salt = std::process::id();
+    let step = format!("run: 'sleep 2; echo shared {salt} >/shared'");
+    context.write(
+        "dagger.yaml",
+        &format!(
+            "version: 1\nactions:\n  base: {{ build: {{ context: base }} }}\n  \
+             one: {{ from: base, {step} }}\n  two: {{ from: base, {step} }}\n"
+        ),
+    );
+    let args = ["--summary-file=summary.json"];
+    let run = Dagger::up(context.path(), Engine::Http, &args)
+        .with_collector()
+        .run()
+        .expect(0);
+    let summary: serde_json::Value = serde_json::from_str(&read(&context, "summary.json")).unwrap();
+    let steps = summary["steps"].as_array().unwrap().iter();
+    let shared: Vec<_> = steps
+        .filter(|step| step["name"].as_str().unwrap().contains("echo shared"))
+        .collect();
+    assert_eq!(shared.len(), 1, "{shared:?}");
+    run.verify(&[]).expect(0);
+}
