@@ -248,10 +248,13 @@ fn a_plan_is_looked_at_without_an_engine() {
 
 /// Begin and end of the spans whose names begin with `prefix`, in microseconds, from the local store.
 fn times(run: &crate::support::Finished, prefix: &str) -> Vec<(String, u64, u64)> {
-    let shown = Dagger::new(Path::new("/"), &["trace", "show", "latest", "--format=jaeger"])
-        .env("XDG_STATE_HOME", &run.state.path().display().to_string())
-        .run()
-        .expect(0);
+    let shown = Dagger::new(
+        Path::new("/"),
+        &["trace", "show", "latest", "--format=jaeger"],
+    )
+    .env("XDG_STATE_HOME", &run.state.path().display().to_string())
+    .run()
+    .expect(0);
     let json: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
     let spans = json["data"][0]["spans"].as_array().expect("spans").iter();
     let named = spans.filter_map(|span| {
