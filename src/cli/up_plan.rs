@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::sync::mpsc;
-use tracing::{field::Empty, info_span};
+use tracing::{field::Empty, info_span, warn};
 
 use super::build_flags::docker_config;
 use super::connecting::Connecting;
@@ -123,7 +123,12 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
-        let (plan, wanted) = load(args, env)?;
+        let (mut plan, wanted) = load(args, env)?;
+        if args.build.is_forced() {
+            for name in plan.do_without_missing(&wanted, &*env.var) {
+                warn!(name, "the secret is not there: it is left out");
+            }
+        }
         plan_digest::note(&traced.telemetry, &plan.file);
         let caches = PlanCaches::of(caches, &plan, &wanted)?;
         let served = services(&plan, &wanted, env)?;
@@ -197,8 +202,7 @@ fn services(plan: &PlanFile, wanted: &[usize], env: &Env) -> Result<Services, Fa
     }
     if let Some(socket) = env.get("SSH_AUTH_SOCK") {
         let actions = wanted.iter().filter_map(|index| plan.actions.get(*index));
-        let mounts = actions.flat_map(|planned| &planned.action.mounts);
-        for id in mounts.filter_map(|mount| mount.value.ssh.as_ref()) {
+        for id in actions.flat_map(|planned| planned.action.agents()) {
             services.add_ssh(id, Ssh::agent(socket.clone().into()));
         }
     }

@@ -145,6 +145,23 @@ impl Source {
         source
     }
 
+    /// The secret that holds the header a repository is asked for with.
+    #[must_use]
+    pub fn with_header(mut self, secret: &str) -> Self {
+        self.set("git.authheadersecret", secret, Some("source.git.httpauth"));
+        self
+    }
+
+    /// The agent that a repository is fetched with over ssh, and the keys of its host, if they are known.
+    #[must_use]
+    pub fn with_ssh(mut self, agent: &str, known_hosts: Option<&str>) -> Self {
+        if let Some(hosts) = known_hosts {
+            self.set("git.knownsshhosts", hosts, Some("source.git.knownsshhosts"));
+        }
+        self.set("git.mountsshsock", agent, Some("source.git.mountsshsock"));
+        self
+    }
+
     /// A file from an `http://` or `https://` address.
     pub fn http(url: &str, http: &Http) -> Self {
         let mut source = Self::new(url.to_owned(), vec!["source.http"]);

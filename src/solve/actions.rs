@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::build_attrs::{self, limits};
 use super::image_config::ImageConfig;
 use super::request::CacheEntry;
 use crate::buildkit::{BuildkitError, Gateway, Part, PartResult};
@@ -105,10 +106,13 @@ impl<'a> Action<'a> {
 
     /// Entitlements that the action needs.
     pub(super) fn entitlements(&self) -> Vec<String> {
-        let network = self.planned.action.network.as_ref();
+        let action = &self.planned.action;
+        let network = action.network.as_ref();
         let host = network.filter(|network| network.value == NetworkMode::Host);
-        host.map(|_| "network.host".to_owned())
-            .into_iter()
+        let all = action.privileged.as_ref().filter(|all| all.value);
+        let host = host.map(|_| "network.host".to_owned());
+        host.into_iter()
+            .chain(all.map(|_| "security.insecure".to_owned()))
             .collect()
     }
 
@@ -146,25 +150,10 @@ impl<'a> Action<'a> {
         let filename = build.dockerfile.as_ref().map_or("Dockerfile", |file| {
             file.value.rsplit('/').next().unwrap_or("Dockerfile")
         });
-        let mut attrs = BTreeMap::from([("filename".to_owned(), filename.to_owned())]);
-        if let Some(target) = &build.target {
-            attrs.insert("target".to_owned(), target.clone());
-        }
-        let platforms: Vec<_> = self
-            .planned
-            .action
-            .platforms
-            .iter()
-            .map(|one| one.value.as_str())
-            .collect();
-        if !platforms.is_empty() {
-            attrs.insert("platform".to_owned(), platforms.join(","));
-        }
+        let mut attrs = build_attrs::of(&self.planned.action, build);
+        attrs.insert("filename".to_owned(), filename.to_owned());
         if self.making.no_cache || self.planned.action.no_cache {
             attrs.insert("no-cache".to_owned(), String::new());
-        }
-        for (name, value) in &build.args {
-            attrs.insert(format!("build-arg:{name}"), value.0.clone());
         }
         let mut inputs = BTreeMap::new();
         for (name, reference) in &build.contexts {
@@ -294,13 +283,17 @@ impl<'a> Action<'a> {
             if let Some(directory) = &git.dir {
                 fragment = format!("{fragment}:{directory}");
             }
-            let token = None;
-            Some(Source::git(
-                &git.url.value,
-                &fragment,
-                git.keep_git_dir,
-                token,
-            ))
+            let url = git.over_ssh();
+            let url = url.as_deref().unwrap_or(&git.url.value);
+            let token = git.token.as_ref().map(|token| token.value.as_str());
+            let mut source = Source::git(url, &fragment, git.keep_git_dir, token);
+            if let Some(header) = &git.header {
+                source = source.with_header(&header.value);
+            }
+            if let Some(agent) = git.agent() {
+                source = source.with_ssh(agent, git.known_hosts.as_deref());
+            }
+            Some(source)
         } else if let Some(http) = &action.http {
             let mode = http.mode.as_ref();
             let http_options = llb::Http {
@@ -310,7 +303,8 @@ impl<'a> Action<'a> {
                     .map(|checksum| checksum.value.clone()),
                 filename: http.filename.clone(),
                 mode: mode.map(|mode| octal(&mode.value.0, 0o600)),
-                ..llb::Http::default()
+                uid: http.uid.unwrap_or_default(),
+                gid: http.gid.unwrap_or_default(),
             };
             Some(Source::http(&http.url.value, &http_options))
         } else {
@@ -427,6 +421,15 @@ impl<'a> Action<'a> {
                 Some(NetworkMode::Host) => llb::Network::Host,
                 Some(NetworkMode::None) => llb::Network::None,
             },
+            extra_hosts: action
+                .hosts
+                .iter()
+                .map(|(name, address)| (name.clone(), address.value.clone()))
+                .collect(),
+            ulimits: limits(action)
+                .map(|(name, (soft, hard))| (name.to_owned(), soft, hard))
+                .collect(),
+            insecure: action.privileged.as_ref().is_some_and(|all| all.value),
             ..Exec::default()
         };
         for mount in &action.mounts {
@@ -477,7 +480,7 @@ impl<'a> Action<'a> {
             };
             llb::Mount::cache(&target, State::scratch(), id, sharing)
         } else if mount.tmpfs.is_some() {
-            llb::Mount::tmpfs(&target, 0)
+            llb::Mount::tmpfs(&target, mount.size.unwrap_or_default().into())
         } else {
             let state = match (&mount.action, &mount.local) {
                 (Some(action), _) => self.made(action)?.state.clone(),

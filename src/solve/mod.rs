@@ -4,6 +4,7 @@
 //! for meanwhile (`session`), what people see (`progress`). Start at [`Solve::run`].
 
 mod actions;
+mod build_attrs;
 mod built_in;
 mod by_gateway;
 mod call;

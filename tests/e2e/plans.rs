@@ -190,7 +190,8 @@ fn a_plan_s_caches_are_written_and_read() {
 fn flags_that_a_plan_does_not_take_are_refused() {
     let context = example("matrix");
     for (flags, instead) in [
-        (&["--label", "a=b"][..], "--file Dockerfile"),
+        (&["--label", "a=b"][..], "`labels` of its `build`"),
+        (&["--add-host", "a:10.0.0.1"], "its `hosts`"),
         (&["--push"], "`push` of one of its `outputs`"),
         (&["--call=outline"], "--file Dockerfile"),
         (&["--iidfile", "id"], "--file Dockerfile"),
@@ -354,4 +355,57 @@ fn a_step_of_two_actions_is_run_once() {
         .collect();
     assert_eq!(shared.len(), 1, "{shared:?}");
     run.verify(&[]).expect(0);
+}
+
+#[test]
+fn a_build_s_and_a_command_s_options_reach_their_steps() {
+    let context = example("matrix");
+    std::fs::remove_file(context.join("dagger.toml")).unwrap();
+    let salt = std::process::id();
+    context.write(
+        "app/Dockerfile",
+        &format!(
+            "# {salt}\nFROM base\nRUN --mount=type=secret,id=token,env=TOKEN \
+             (echo ${{#TOKEN}}; ulimit -n; ulimit -Hn; grep db.example /etc/hosts) >/seen-{salt}\n"
+        ),
+    );
+    context.write(
+        "dagger.yaml",
+        &format!(
+            "version: 1\nsecrets: {{ token: {{ env: TOKEN }} }}\nactions:\n  base: {{ build: {{ context: base }} }}\n  \
+             app:\n    build: {{ context: app, contexts: {{ base: base }}, secrets: [token], labels: {{ a: b }} }}\n    \
+             ulimits: {{ nofile: '123:456' }}\n    hosts: {{ db.example: 10.9.8.7 }}\n    outputs: [{{ oci: app.tar }}]\n  \
+             run:\n    from: base\n    ulimits: {{ nofile: 77 }}\n    hosts: {{ db.example: 10.9.8.7 }}\n    \
+             run: '(ulimit -n; grep db.example /etc/hosts) >/ran-{salt}'\n  \
+             out:\n    copy:\n      - {{ from: app, path: /seen-{salt}, to: /seen }}\n      - {{ from: run, path: /ran-{salt}, to: /ran }}\n    \
+             outputs: [{{ local: out }}]\n"
+        ),
+    );
+    let missing = Dagger::up(context.path(), Engine::Mute, &[])
+        .run()
+        .expect(2);
+    assert!(
+        missing.stderr.contains("`TOKEN` is not set"),
+        "{}",
+        missing.stderr
+    );
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .env("TOKEN", "hunter2hunter2")
+        .run()
+        .expect(0);
+    let seen = read(&context, "out/seen");
+    let lines: Vec<_> = seen.split_whitespace().collect();
+    assert_eq!(lines, ["14", "123", "456", "10.9.8.7", "db.example"]);
+    let ran = read(&context, "out/ran");
+    let lines: Vec<_> = ran.split_whitespace().collect();
+    assert_eq!(lines, ["77", "10.9.8.7", "db.example"]);
+    assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+    let image = std::fs::read(context.join("app.tar")).unwrap();
+    let label = br#""Labels":{"a":"b"}"#;
+    assert!(image.windows(label.len()).any(|part| part == label));
+    // Nobody asks for it now: the step is there already.
+    let forced = Dagger::up(context.path(), Engine::Mute, &["--force"])
+        .run()
+        .expect(0);
+    assert!(forced.stderr.contains("left out"), "{}", forced.stderr);
 }

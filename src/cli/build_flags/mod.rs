@@ -204,6 +204,11 @@ impl BuildFlags {
         })
     }
 
+    /// Is to be built even if something that is named is not there?
+    pub(super) fn is_forced(&self) -> bool {
+        self.force
+    }
+
     fn no_cache(&self) -> Option<Vec<String>> {
         if self.no_cache_filter.is_empty() {
             self.no_cache.clone()

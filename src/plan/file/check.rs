@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::fault::Fault;
 use super::node::Position;
+use super::options;
 use super::schema::{Action, At, Document, Mount, Output};
 use super::similar::similar;
 
@@ -215,6 +216,10 @@ impl Checks<'_> {
         for mount in &action.mounts {
             self.mount(mount)?;
         }
+        for (secret, _) in action.secrets() {
+            self.secret(secret)?;
+        }
+        options::check(&action)?;
         for output in &action.outputs {
             self.output(output)?;
         }
@@ -252,11 +257,25 @@ impl Checks<'_> {
                 format!("`{what}` belongs to `run`, not to `{}`", kind.name()),
             ))
         };
-        match (&action.mounts.first(), &action.network) {
-            _ if kind == Kind::Run => {}
-            (Some(mount), _) => return alone("mounts", mount.at),
-            (None, Some(network)) => return alone("network", network.at),
-            (None, None) => {}
+        if kind != Kind::Run {
+            if let Some(mount) = action.mounts.first() {
+                return alone("mounts", mount.at);
+            }
+            if let Some(privileged) = &action.privileged {
+                return alone("privileged", privileged.at);
+            }
+        }
+        if !matches!(kind, Kind::Run | Kind::Build) {
+            let network = action.network.iter().map(|network| ("network", network.at));
+            let hosts = action.hosts.values().map(|host| ("hosts", host.at));
+            let ulimits = action.ulimits.values().map(|limit| ("ulimits", limit.at));
+            if let Some((what, at)) = network.chain(hosts).chain(ulimits).next() {
+                let message = format!(
+                    "`{what}` belongs to `run` and `build`, not to `{}`",
+                    kind.name()
+                );
+                return Err(Fault::new(at, message));
+            }
         }
         if let [_, second, ..] = action.platforms.as_slice()
             && kind != Kind::Build
@@ -332,19 +351,24 @@ impl Checks<'_> {
             }
             _ => {}
         }
-        if let Some(secret) = &mount.secret
-            && !self.secrets.contains(secret.value.as_str())
-        {
-            let fault = Fault::new(secret.at, format!("there is no secret `{}`", secret.value));
-            return Err(match similar(&secret.value, self.secrets.iter().copied()) {
-                Some(other) => fault.help(format!("did you mean `{other}`?")),
-                None => fault.help(format!(
-                    "add it to the plan's `secrets`: `{}: {{ env: NAME }}`",
-                    secret.value
-                )),
-            });
+        if mount.size.is_some() && mount.tmpfs.is_none() {
+            return Err(Fault::new(at, "`size` belongs to `tmpfs`"));
         }
         Ok(())
+    }
+
+    fn secret(&self, secret: &At<String>) -> Result<(), Fault> {
+        if self.secrets.contains(secret.value.as_str()) {
+            return Ok(());
+        }
+        let fault = Fault::new(secret.at, format!("there is no secret `{}`", secret.value));
+        Err(match similar(&secret.value, self.secrets.iter().copied()) {
+            Some(other) => fault.help(format!("did you mean `{other}`?")),
+            None => fault.help(format!(
+                "add it to the plan's `secrets`: `{}: {{ env: NAME }}`",
+                secret.value
+            )),
+        })
     }
 
     fn output(&self, output: &At<Output>) -> Result<(), Fault> {

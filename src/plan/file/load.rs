@@ -54,8 +54,8 @@ pub struct PlanFile {
     pub project: PathBuf,
     /// Its actions, each after what it needs.
     pub actions: Vec<Planned>,
-    secrets: BTreeMap<String, (Position, SecretFrom)>,
-    text: String,
+    pub(super) secrets: BTreeMap<String, (Position, SecretFrom)>,
+    pub(super) text: String,
 }
 
 impl PlanFile {
@@ -184,52 +184,6 @@ impl PlanFile {
             }
         }
         closed.into_iter().collect()
-    }
-
-    /// The secrets that these actions use; all of them are there.
-    ///
-    /// # Errors
-    /// When a variable is not set or a file not there.
-    pub fn secrets_of(
-        &self,
-        actions: &[usize],
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<BTreeMap<String, SecretFrom>, PlanError> {
-        let mut used = BTreeMap::new();
-        for action in actions.iter().filter_map(|index| self.actions.get(*index)) {
-            for mount in &action.action.mounts {
-                let Some(name) = &mount.value.secret else {
-                    continue;
-                };
-                let Some((_, from)) = self.secrets.get(&name.value) else {
-                    continue;
-                };
-                let missing = match from {
-                    SecretFrom::Env(variable) => env(variable)
-                        .is_none()
-                        .then(|| format!("the variable `{variable}` is not set")),
-                    SecretFrom::File(path) => {
-                        (!path.is_file()).then(|| format!("there is no file `{}`", path.display()))
-                    }
-                };
-                match missing {
-                    Some(_) if mount.value.optional => {}
-                    Some(why) => {
-                        let message = format!("the secret `{}` is missing: {why}", name.value);
-                        let fault = Fault::new(name.at, message).help(
-                            "set it, or write `optional: true` if the command runs without it",
-                        );
-                        return Err(PlanError::File(Box::new(
-                            fault.within(&self.file, &self.text),
-                        )));
-                    }
-                    None => {
-                        used.insert(name.value.clone(), from.clone());
-                    }
-                }
-            }
-        }
-        Ok(used)
     }
 }
 

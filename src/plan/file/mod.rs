@@ -9,7 +9,9 @@ mod fault;
 mod graph;
 mod load;
 mod node;
+mod options;
 mod schema;
+mod secrets;
 mod similar;
 mod values;
 
@@ -21,6 +23,7 @@ pub use fault::Fault;
 pub use graph::GraphFormat;
 pub use load::{Given, NAMES, PlanFile};
 pub use node::Position;
+pub use options::ulimit;
 pub use schema::{
     Action, At, Build, CopyStep, Diff, FileStep, Git, Http, Local, Mount, NetworkMode, Output,
     RmStep, SharingMode, Step, SymlinkStep, Words, json_schema,

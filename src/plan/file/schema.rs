@@ -277,6 +277,15 @@ pub struct Action {
     /// What the command reaches of the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<At<NetworkMode>>,
+    /// Hosts that the command knows, and their addresses.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, At<String>>,
+    /// Limits of the command's processes: `SOFT` or `SOFT:HARD`, by name, e.g. `nofile`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<String, At<Scalar>>,
+    /// Whether the command has all rights, which the engine has to allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<At<bool>>,
     /// File systems of the command.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<At<Mount>>,
@@ -316,6 +325,24 @@ pub struct Build {
     /// Names of the Dockerfile's `FROM` and `--from` that are results of actions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub contexts: BTreeMap<String, At<String>>,
+    /// Secrets that its steps may mount, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<At<String>>,
+    /// Ssh agents that its steps may mount, by name; usually `default`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssh: Vec<String>,
+    /// Labels of the image.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Scalar>,
+    /// The size of `/dev/shm`, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<u64>,
+    /// The control group above its steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup_parent: Option<String>,
+    /// Whether images are looked up in their registries even if they are here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pull: bool,
 }
 
 /// One copy.
@@ -419,6 +446,18 @@ pub struct Git {
     /// Whether `.git` stays.
     #[serde(default)]
     pub keep_git_dir: bool,
+    /// The secret that holds a token for `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<At<String>>,
+    /// The secret that holds a whole `Authorization` header for `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<At<String>>,
+    /// The ssh agent for `ssh` [default: `default`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+    /// Keys of hosts, as in ssh's `known_hosts`; without them any key is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_hosts: Option<String>,
 }
 
 /// A download.
@@ -436,6 +475,12 @@ pub struct Http {
     /// The file's mode [default: 0600].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<At<Scalar>>,
+    /// The number of its owner [default: 0].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The number of its group [default: 0].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
 }
 
 /// A directory of the project.
@@ -509,6 +554,9 @@ pub struct Mount {
     /// Of an action or a local directory: the command may change it; the change is dropped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub writable: bool,
+    /// Of a tmpfs: its size in bytes [default: no limit].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
     /// Of a cache: how builds share it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<SharingMode>,

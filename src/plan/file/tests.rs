@@ -155,6 +155,30 @@ fn every_fault_has_its_place_and_a_hint() {
             "  b: { file: { path: /a, content: '', mode: '9' } }\n",
         ),
         ("platform", "  b: { image: x, platforms: [linux] }\n"),
+        (
+            "host",
+            "  b: { from: base, run: x, hosts: { db: localhost } }\n",
+        ),
+        (
+            "limit",
+            "  b: { from: base, run: x, ulimits: { nofile: '9:1' } }\n",
+        ),
+        (
+            "limits of a copy",
+            "  b: { copy: { path: a, to: b }, ulimits: { nofile: 9 } }\n",
+        ),
+        (
+            "rights of a build",
+            "  b: { build: {}, privileged: true }\n",
+        ),
+        (
+            "unknown secret of a build",
+            "  b: { build: { secrets: [tokne] } }\n",
+        ),
+        (
+            "token over ssh",
+            "  b: { git: { url: 'git@h:a/b.git', token: t } }\nsecrets: { t: { env: CI } }\n",
+        ),
         ("value", "  b: { image: 'x:${args.v}' }\n"),
         ("bad yaml", "  b: { image: [\n"),
     ];
@@ -196,6 +220,55 @@ fn a_missing_secret_is_told_before_anything_runs() {
         .secrets_of(&plan.select(&["b".into()]).unwrap(), &env)
         .unwrap_err();
     insta::assert_snapshot!(error.to_string());
+}
+
+#[test]
+fn what_is_missing_is_done_without_if_that_is_asked_for() {
+    let mut plan = load(
+        "version: 1\nsecrets: {no: {env: NOPE}, yes: {env: CI}}\nactions:\n  a: {git: {url: 'https://h/a.git', token: no, header: yes}}\n  b: {from: a, run: x, mounts: [{secret: no}, {secret: yes}]}\n  c: {build: {secrets: [no, yes]}}\n",
+    );
+    let env = |name: &str| (name == "CI").then(|| "yes".to_owned());
+    let all = plan.select(&[]).unwrap();
+    assert!(plan.secrets_of(&all, &env).is_err());
+    assert_eq!(plan.do_without_missing(&all, &env), ["no"]);
+    let used: Vec<_> = plan.secrets_of(&all, &env).unwrap().into_keys().collect();
+    assert_eq!(used, ["yes"]);
+    let optional: Vec<_> = plan
+        .actions
+        .iter()
+        .flat_map(|one| &one.action.mounts)
+        .map(|mount| mount.value.optional)
+        .collect();
+    assert_eq!(optional, [true, false]);
+}
+
+#[test]
+fn a_repository_over_ssh_is_fetched_with_an_agent() {
+    for (url, full, agent) in [
+        (
+            "git@h.example:a/b.git",
+            Some("ssh://git@h.example/a/b.git"),
+            Some("default"),
+        ),
+        (
+            "ssh://git@h.example/b.git",
+            Some("ssh://git@h.example/b.git"),
+            Some("default"),
+        ),
+        ("https://h.example/a.git", None, None),
+        ("https://me@h.example:8443/a.git", None, None),
+        ("h.example/a.git", None, None),
+    ] {
+        let git = Git {
+            url: At {
+                value: url.to_owned(),
+                ..At::default()
+            },
+            ..Git::default()
+        };
+        assert_eq!(git.over_ssh().as_deref(), full, "{url}");
+        assert_eq!(git.agent(), agent, "{url}");
+    }
 }
 
 #[test]
