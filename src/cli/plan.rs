@@ -211,8 +211,20 @@ fn export_cue(file: &Path) -> Result<String, String> {
         Ok(status) if status.success() => Ok(text),
         _ => {
             let errors = errors.join().unwrap_or_default();
-            let first = errors.lines().next().unwrap_or("no reason was given");
-            Err(format!("`cue` refuses the plan: {first}"))
+            Err(format!("`cue` refuses the plan: {}", refusal(&errors)))
         }
+    }
+}
+/// The first thing that `cue` says, with the places that it names in the lines below.
+fn refusal(errors: &str) -> String {
+    let mut lines = errors.lines();
+    let first = lines.next().unwrap_or("no reason was given");
+    let places: Vec<_> = lines
+        .take_while(|line| line.starts_with(' '))
+        .map(|line| line.trim().trim_start_matches("./"))
+        .collect();
+    match places.as_slice() {
+        [] => first.to_owned(),
+        places => format!("{} ({})", first.trim_end_matches(':'), places.join(", ")),
     }
 }

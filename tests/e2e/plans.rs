@@ -409,3 +409,53 @@ fn a_build_s_and_a_command_s_options_reach_their_steps() {
         .expect(0);
     assert!(forced.stderr.contains("left out"), "{}", forced.stderr);
 }
+
+const CUE: &str = r##"package plan
+
+#base: {from: "base", ...}
+version: 1
+args: release: "dev"
+actions: {
+	base: build: context: "base"
+	for name in ["one", "two"] {
+		"\(name)": #base & {run: "echo \(name) ${args.release} >/\(name)"}
+	}
+	result: {
+		copy: [for name in ["one", "two"] {from: name, path: "/\(name)", to: "/"}]
+		outputs: [{local: "out"}]
+	}
+}
+"##;
+
+#[test]
+fn a_plan_in_cue_is_exported_by_the_cue_command() {
+    let context = example("matrix");
+    std::fs::remove_file(context.join("dagger.toml")).unwrap();
+    context.write("dagger.cue", CUE);
+    // Without the command it is said what is missing.
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .run()
+        .expect(2);
+    assert!(run.stderr.contains("cue"), "{}", run.stderr);
+    let path = format!("{}:/usr/bin:/bin", crate::support::bed().fact("/bin"));
+    let up = |args: &[&str]| {
+        Dagger::up(context.path(), Engine::Mute, args)
+            .env("PATH", &path)
+            .run()
+    };
+    up(&["-w", "release=9"]).expect(0);
+    assert_eq!(read(&context, "out/one"), "one 9\n");
+    assert_eq!(read(&context, "out/two"), "two 9\n");
+    // What cue says of a fault is told, with its place in the file.
+    context.write("dagger.cue", &CUE.replace("version: 1", "version: 1 & 2"));
+    let run = up(&[]).expect(2);
+    assert!(run.stderr.contains("dagger.cue:4"), "{}", run.stderr);
+    context.write("dagger.cue", &CUE.replace("#base & {run", "#base & {rum"));
+    let run = up(&[]).expect(2);
+    assert!(
+        run.stderr
+            .contains("dagger.cue as JSON:9:13: unknown key `rum`"),
+        "{}",
+        run.stderr
+    );
+}

@@ -126,8 +126,15 @@ impl PlanFile {
                 path: project.clone(),
                 source,
             })?;
+        // Lines and columns are those of what was read.
+        let seen = if kind == "cue" {
+            PathBuf::from(format!("{} as JSON", shown.display()))
+        } else {
+            shown.clone()
+        };
         let parsed = parse(&text, kind == "toml", given, &project);
-        let (actions, secrets) = parsed.map_err(|fault| faulty(fault, &text))?;
+        let (actions, secrets) =
+            parsed.map_err(|fault| PlanError::File(Box::new(fault.within(&seen, &text))))?;
         Ok(Some(Self {
             file: shown,
             project,
