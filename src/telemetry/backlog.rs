@@ -11,6 +11,7 @@ use super::local::LocalRun;
 use super::push::{Push, Pushed};
 use super::settings::Destination;
 use crate::trace::model::Resource;
+use crate::trace::ns;
 use crate::trace::report::SpoolReport;
 use crate::trace::store::{Store, StoreError};
 
@@ -79,6 +80,7 @@ fn deliver(
     let Some(store) = Store::open_existing(&local.state_dir)? else {
         return Ok(None);
     };
+    store.end_left_open(ns::now())?;
     // As good as always nothing waits; the run's own spans are not on it yet, or held by the run.
     if !store.has_spooled()? {
         return Ok(None);

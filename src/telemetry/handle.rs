@@ -95,6 +95,9 @@ where
         })
         .unzip();
     let recorded = Arc::new(Recorded::new(queues, keep, random()));
+    if let Some(local) = &local {
+        local.watch(&recorded);
+    }
     let layer = Recorder {
         trace,
         remote,

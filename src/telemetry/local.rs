@@ -2,12 +2,13 @@
 //! exported elsewhere. A process that is killed leaves what had ended by then.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use super::recorded::Recorded;
 use crate::trace::jaeger::QueryUrl;
 use crate::trace::model::{Span, SpanId, TraceId};
 use crate::trace::ns;
@@ -21,6 +22,9 @@ const BATCH_SPANS: usize = 2_048;
 
 /// How long a span waits for others: what a kill may cost.
 const BATCH_WAIT: Duration = Duration::from_millis(100);
+
+/// How often it is looked which spans are open, and how long they are by then.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// After so long an engine has sent its own spans, if it does that: the SDK's batches wait 5 s.
 pub(crate) const ENGINES_OWN: Duration = Duration::from_secs(10);
@@ -86,18 +90,35 @@ pub(super) enum Leaves {
 pub(super) struct Local {
     queue: SyncSender<Item>,
     kept: Receiver<Kept>,
+    recorded: Watched,
 }
+
+/// Where it is seen which spans are open; it also holds the queue to the writer, which must not hold it.
+type Watched = Arc<OnceLock<Weak<Recorded>>>;
 
 impl Local {
     /// Starts the thread; the store is opened there, while the run goes on.
     pub(super) fn start(local: LocalRun, routes: Vec<SpoolRoute>) -> (SyncSender<Item>, Self) {
         let (queue, items) = sync_channel(QUEUE_SPANS);
         let (done, kept) = sync_channel(1);
+        let recorded = Arc::new(OnceLock::new());
+        let watched = recorded.clone();
         std::thread::spawn(move || {
             // Nobody waits any more: the deadline has passed.
-            let _ = done.send(Writer::open(&local, routes).write(&items));
+            let _ = done.send(Writer::open(&local, routes, watched).write(&items));
         });
-        (queue.clone(), Self { queue, kept })
+        let local = Self {
+            queue: queue.clone(),
+            kept,
+            recorded,
+        };
+        (queue, local)
+    }
+
+    /// Says where it is seen which spans are open.
+    pub(super) fn watch(&self, recorded: &Arc<Recorded>) {
+        // Said once.
+        let _ = self.recorded.set(Arc::downgrade(recorded));
     }
 
     /// Waits until all is written; `None` if that takes longer.
@@ -121,12 +142,19 @@ struct Writer {
     kept: Kept,
     outgoing: Outgoing,
     trace: TraceId,
+    recorded: Watched,
+    /// The ids of the open spans as they were taken down, and when.
+    open: Vec<SpanId>,
+    looked: Instant,
 }
 
 impl Writer {
-    fn open(local: &LocalRun, routes: Vec<SpoolRoute>) -> Self {
+    fn open(local: &LocalRun, routes: Vec<SpoolRoute>, recorded: Watched) -> Self {
         let opened = Store::open(&local.state_dir).and_then(|store| {
             let run = store.begin(&local.run)?;
+            if !routes.is_empty() {
+                store.note_routes(run, &routes)?;
+            }
             Ok((store, run))
         });
         let claim = Claim::run();
@@ -142,6 +170,9 @@ impl Writer {
             kept,
             outgoing: Outgoing { routes, claim },
             trace: local.run.trace,
+            recorded,
+            open: Vec::new(),
+            looked: Instant::now(),
         }
     }
 
@@ -151,7 +182,11 @@ impl Writer {
             let open = fill(queue, &mut items);
             self.batch(items.drain(..));
             if !open {
+                self.note_open(Vec::new());
                 return self.kept;
+            }
+            if self.looked.elapsed() >= LOOK {
+                self.look();
             }
         }
     }
@@ -183,6 +218,26 @@ impl Writer {
         }
         for outcome in outcomes {
             let written = self.outcome(&store, run, outcome);
+            self.check(written, 0);
+        }
+    }
+
+    /// Takes down what has been open for some time: all that a kill would leave of it.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        let recorded = self.recorded.get().and_then(Weak::upgrade);
+        if let Some(recorded) = recorded {
+            let since = ns::now().saturating_sub(ns::of_length(LOOK));
+            self.note_open(recorded.open_since(since));
+        }
+    }
+
+    fn note_open(&mut self, mut spans: Vec<Span>) {
+        spans.sort_by_key(|span| span.id);
+        let ids: Vec<_> = spans.iter().map(|span| span.id).collect();
+        if let (true, Some((store, run))) = (ids != self.open, &self.kept.run) {
+            let written = store.note_open(*run, &spans);
+            self.open = ids;
             self.check(written, 0);
         }
     }
@@ -241,8 +296,9 @@ impl Writer {
 
 /// Waits for items; false when no more will come.
 fn fill(queue: &Receiver<Item>, batch: &mut Vec<Item>) -> bool {
-    match queue.recv() {
-        Err(_) | Ok(Item::End) => return false,
+    match queue.recv_timeout(LOOK) {
+        Err(RecvTimeoutError::Timeout) => return true,
+        Err(RecvTimeoutError::Disconnected) | Ok(Item::End) => return false,
         Ok(item) => batch.push(item),
     }
     let until = Instant::now() + BATCH_WAIT;

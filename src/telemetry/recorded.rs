@@ -29,7 +29,7 @@ struct State {
     /// Spans that found the way to the local store full.
     unkept: u64,
     /// Open spans, by their id in `tracing`.
-    open: HashMap<u64, SpanId>,
+    open: HashMap<u64, Span>,
     ended: Vec<SpanId>,
     made: u64,
     daemon: Option<DaemonReport>,
@@ -81,8 +81,15 @@ impl Recorded {
         }
     }
 
-    pub(super) fn begun(&self, tracing: &Id, id: SpanId) {
-        self.state().open.insert(tracing.into_u64(), id);
+    pub(super) fn begun(&self, tracing: &Id, span: Span) {
+        self.state().open.insert(tracing.into_u64(), span);
+    }
+
+    /// The spans that are open, and began then or earlier.
+    pub(super) fn open_since(&self, start_ns: u64) -> Vec<Span> {
+        let state = self.state();
+        let old = state.open.values().filter(|span| span.start_ns <= start_ns);
+        old.cloned().collect()
     }
 
     pub(super) fn ended(&self, tracing: &Id, span: Span) {
@@ -106,7 +113,7 @@ impl Recorded {
         let (queues, spans) = {
             let mut state = self.state();
             let mut known: HashSet<SpanId> = state.ended.iter().copied().collect();
-            known.extend(state.open.values());
+            known.extend(state.open.values().map(|span| span.id));
             spans.retain(|span| known.insert(span.id));
             for span in &spans {
                 state.keep(span, leaves);
@@ -164,7 +171,8 @@ impl Recorded {
 
     /// The id of a span that is open.
     pub(super) fn id_of(&self, tracing: &Id) -> Option<SpanId> {
-        self.state().open.get(&tracing.into_u64()).copied()
+        let state = self.state();
+        state.open.get(&tracing.into_u64()).map(|span| span.id)
     }
 
     /// Ids of the spans that ended, that are open, and that found every queue full.
@@ -175,7 +183,7 @@ impl Recorded {
         let everywhere = dropped.fold(first, |all, some| &all & some);
         (
             state.ended.clone(),
-            state.open.values().copied().collect(),
+            state.open.values().map(|span| span.id).collect(),
             everywhere.into_iter().collect(),
         )
     }

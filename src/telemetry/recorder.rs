@@ -95,7 +95,7 @@ where
             dropped_events: 0,
         };
         attributes.record(&mut open);
-        self.recorded.begun(id, open.span.id);
+        self.recorded.begun(id, open.span.clone());
         reference.extensions_mut().insert(open);
     }
 

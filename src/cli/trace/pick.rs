@@ -1,8 +1,11 @@
 //! Which run is meant: a number, a trace's id or how it begins, `latest`, or the last of this directory.
 
+use tracing::debug;
+
 use crate::cli::diagnostic::Failure;
 use crate::cli::env::Env;
 use crate::trace::model::{Span, TraceId};
+use crate::trace::ns;
 use crate::trace::store::{Run, RunFilter, RunId, Store};
 
 /// A run with all spans of its trace.
@@ -28,7 +31,14 @@ pub(super) fn existing(env: &Env) -> Result<Option<Store>, Failure> {
         message: "there is no trace store: HOME is not set".into(),
         help: "set HOME or XDG_STATE_HOME".into(),
     })?;
-    Ok(Store::open_existing(&state)?)
+    let store = Store::open_existing(&state)?;
+    if let Some(store) = &store {
+        // A store that cannot be written can be read all the same.
+        if let Err(error) = store.end_left_open(ns::now()) {
+            debug!(%error, "spans of killed runs stay open");
+        }
+    }
+    Ok(store)
 }
 
 /// The run that is meant, with its trace.

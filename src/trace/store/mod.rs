@@ -18,6 +18,7 @@ mod spans;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod unended;
 
 pub use claim::Claim;
 pub use error::StoreError;

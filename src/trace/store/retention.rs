@@ -76,7 +76,8 @@ impl Store {
             }
             if removed > 0 {
                 connection.execute(
-                    "DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans)",
+                    "DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans)
+                     AND id NOT IN (SELECT resource FROM open_spans)",
                     [],
                 )?;
             }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The migrations; the version is how many were made.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -81,6 +81,28 @@ const MIGRATIONS: [&str; 3] = [
     -- Spans of an engine that may send them itself: from then on it is asked whether they have come.
     ALTER TABLE spool ADD COLUMN engine TEXT;
     ALTER TABLE spool ADD COLUMN due_ns INTEGER NOT NULL DEFAULT 0;
+    ",
+    "
+    -- Spans that have not ended, of runs that go on or were killed, and where a run's spans go.
+    CREATE TABLE open_spans (
+        trace BLOB NOT NULL,
+        id INTEGER NOT NULL,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        parent INTEGER,
+        name TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        start_ns INTEGER NOT NULL,
+        attributes TEXT NOT NULL,
+        resource INTEGER NOT NULL REFERENCES resources (id),
+        PRIMARY KEY (trace, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX open_spans_by_run ON open_spans (run);
+    CREATE TABLE run_routes (
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        address TEXT NOT NULL,
+        PRIMARY KEY (run, kind, address)
+    ) WITHOUT ROWID;
     ",
 ];
 

@@ -118,7 +118,7 @@ pub(super) fn insert(
 }
 
 /// The row of a resource, which is made if there is none.
-fn resource_id(connection: &Connection, resource: &Resource) -> rusqlite::Result<i64> {
+pub(super) fn resource_id(connection: &Connection, resource: &Resource) -> rusqlite::Result<i64> {
     let attributes = pack::attributes(&resource.attributes).to_string();
     let find = |connection: &Connection| {
         connection

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command};
 
+use dagger::trace::model::Kind;
 use dagger::trace::store::State;
 
 use super::{
@@ -60,6 +61,32 @@ fn what_a_killed_build_had_done_is_pushed_once() {
         assert!(recorded(state).len() > 3);
         push(state, &jaeger.collector(), &jaeger.query_url(), &["--all"]);
         assert_whole(state, &jaeger.query_url());
+        assert_tree(state);
+    }
+}
+
+/// What was open when it was killed is there, marked, and the rest hangs below it; only what hangs under the
+/// daemon's own spans, which nobody has read, has no parent.
+fn assert_tree(state: &std::path::Path) {
+    let run = newest(state);
+    let spans = super::store(state).trace(run.begun.trace).unwrap();
+    let unfinished: Vec<_> = spans
+        .iter()
+        .filter(|span| span.flag("dagger.unfinished") == Some(true))
+        .collect();
+    let root = unfinished.iter().find(|span| span.parent.is_none());
+    let root = root.expect("the root");
+    assert_eq!(
+        (root.name.as_str(), Some(root.id)),
+        ("dagger up", run.begun.root)
+    );
+    assert!(root.is_error());
+    for name in ["solve", "moby.buildkit.v1.Control/Solve"] {
+        assert!(unfinished.iter().any(|span| span.name == name), "{name}");
+    }
+    for span in spans.iter().filter(|span| span.kind != Kind::Server) {
+        let known = |parent| spans.iter().any(|span| Some(span.id) == parent);
+        assert!(span.parent.is_none() || known(span.parent), "{}", span.name);
     }
 }
 
