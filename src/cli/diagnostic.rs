@@ -61,6 +61,14 @@ pub enum Failure {
         /// Its exit code.
         code: u8,
     },
+    /// What was looked for is not there.
+    #[error("there is no {what} among {among} spans")]
+    NothingFound {
+        /// What it is.
+        what: String,
+        /// How many spans were looked at.
+        among: usize,
+    },
     /// The command could not be run.
     #[error("cannot run `{program}`")]
     NotRun {
@@ -98,7 +106,7 @@ impl Failure {
             Self::Build(SolveError::Cancelled) | Self::Interrupted => 130,
             Self::Exited { code, .. } => *code,
             Self::NotRun { .. } => 127,
-            Self::System(_) => 1,
+            Self::System(_) | Self::NothingFound { .. } => 1,
         }
     }
 
@@ -127,6 +135,7 @@ impl Failure {
             | Self::System(_)
             | Self::Interrupted
             | Self::Exited { .. } => None,
+            Self::NothingFound { .. } => Some("docs/selectors.md says what each part means".into()),
         }
     }
 

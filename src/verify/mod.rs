@@ -17,6 +17,7 @@ pub mod poll;
 pub mod report;
 pub mod rules;
 mod scope;
+pub mod select;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;

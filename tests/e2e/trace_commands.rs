@@ -147,3 +147,59 @@ fn a_reader_that_leaves_is_no_error() {
     assert!(child.wait().unwrap().success(), "{said}");
     assert_eq!(said, "");
 }
+
+#[test]
+fn a_selector_finds_spans_of_a_real_build() {
+    let home = Home {
+        context: Context::three_stages(&format!("selectors-{}", std::process::id())),
+        state: tempfile::tempdir().unwrap(),
+    };
+    home.up();
+    let names = |selector: &str| -> Vec<String> {
+        let found = home
+            .trace(&["query", selector, "--format=json"])
+            .expect(0)
+            .json();
+        let found = found.as_array().unwrap().iter();
+        found
+            .map(|span| span["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names("\"dagger up\":root"), ["dagger up"]);
+    assert_eq!(names("\"dagger up\" > solve"), ["solve"]);
+    let daemons = names("\"moby.buildkit.v1.Control/Solve\"[kind=client] > *[service=buildkitd]");
+    assert_eq!(daemons, ["moby.buildkit.v1.Control/Solve"]);
+    let steps = names("*[vertex,service=dagger]");
+    assert!(
+        steps.iter().any(|name| name.contains("RUN tr a-z A-Z")),
+        "{steps:?}"
+    );
+    assert_eq!(names("*[vertex,service=dagger]:slowest").len(), 1);
+    // The page of selectors is true on this build.
+    let page = std::fs::read_to_string(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/selectors.md"),
+    )
+    .unwrap();
+    let commands = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("    dagger trace query "));
+    let mut count = 0;
+    for command in commands {
+        let (selector, flags) = command[1..].split_once('\'').expect("quoted");
+        let args = ["query", selector]
+            .into_iter()
+            .chain(flags.split_whitespace());
+        home.trace(&args.collect::<Vec<_>>()).expect(0);
+        count += 1;
+    }
+    assert_eq!(count, 3);
+
+    let none = home.trace(&["query", "*[http.route]"]).expect(1);
+    assert!(
+        none.stderr.contains("there is no span that"),
+        "{}",
+        none.stderr
+    );
+    let wrong = home.trace(&["query", "*[a="]).expect(2);
+    assert!(wrong.stderr.contains("column 5"), "{}", wrong.stderr);
+}

@@ -10,6 +10,7 @@ mod list;
 mod path;
 mod pick;
 mod push;
+mod query;
 mod show;
 mod text;
 mod waterfall;
@@ -42,6 +43,8 @@ pub(super) enum TraceCommand {
     Show(show::ShowArgs),
     /// Show what a run waited for, from its begin to its end
     CriticalPath(path::PathArgs),
+    /// Show which spans of a run a selector means
+    Query(query::QueryArgs),
     /// Compare two traces, and say why steps were not cached
     Diff(compare::DiffArgs),
     /// Write a trace to a file that Jaeger's page or an OpenTelemetry program reads
@@ -71,6 +74,7 @@ pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failur
         TraceCommand::List(args) => list::run(args, env),
         TraceCommand::Show(args) => show::run(args, env),
         TraceCommand::CriticalPath(args) => path::run(args, env),
+        TraceCommand::Query(args) => query::run(args, env),
         TraceCommand::Diff(args) => compare::run(args, env),
         TraceCommand::Export(args) => files::export(args, env),
         TraceCommand::Import(args) => files::import(args, env),

@@ -1,0 +1,19 @@
+//! Selectors: which spans of a trace are meant.
+//!
+//! Lives here: the grammar, printing a selector back, matching it. Elsewhere: the command line
+//! (`cli::trace`). Start at [`Selector`].
+//!
+//! ```text
+//! selector  = term { combinator term }
+//! combinator= ">" (child) | blank (descendant) | "<" (parent) | "~" (sibling)
+//! term      = ( "*" | "span" | name ) { "[" test { "," test } "]" } { ":" pseudo }
+//! test      = key op value | key | "!" key
+//! op        = "=" | "!=" | "~" (regex) | "*=" (contains) | "<" | "<=" | ">" | ">="
+//! ```
+
+mod matching;
+mod parse;
+mod syntax;
+
+pub use parse::SelectorError;
+pub use syntax::Selector;
