@@ -27,9 +27,11 @@ test: ## all checks, then all tests against real daemons
 lint: ## format, clippy, licences, advisories, shell scripts
 	@tests/lint
 
-bench: ## dagger against buildctl, paired in one run
+bench: ## dagger against its peers, each pair in one run
 	@tests/bench/up_vs_buildctl.py
 	@tests/bench/connect_vs_buildctl.py
+	@tests/bench/export_throughput.py
+	@tests/bench/trace_cost.py
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)

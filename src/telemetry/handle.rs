@@ -1,5 +1,6 @@
 //! Starting, asking for the context of a span, and ending with a report.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -229,10 +230,11 @@ impl Telemetry {
         let (ended, open, dropped) = self.recorded.ids();
         let (daemon, imported) = self.recorded.daemon();
         let text = |ids: &[SpanId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let gone: HashSet<_> = dropped.iter().collect();
         let expected: Vec<_> = ended
             .iter()
             .chain(&imported)
-            .filter(|id| !dropped.contains(id))
+            .filter(|id| !gone.contains(id))
             .copied()
             .collect();
         let ways = self.ways.into_iter();

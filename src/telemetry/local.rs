@@ -2,12 +2,13 @@
 //! exported elsewhere. A process that is killed leaves what had ended by then.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use super::queue::Queue;
 use super::recorded::Recorded;
 use crate::trace::jaeger::QueryUrl;
 use crate::trace::model::{Span, SpanId, TraceId};
@@ -15,7 +16,7 @@ use crate::trace::ns;
 use crate::trace::store::{Asked, Claim, NewRun, Outgoing, RunId, SpoolRoute, Store, StoreError};
 
 /// Spans waiting for the store. Full: the span is not in the local trace, and counted.
-const QUEUE_SPANS: usize = 16_384;
+const QUEUE_SPANS: usize = 131_072;
 
 /// Spans in one transaction at most.
 const BATCH_SPANS: usize = 2_048;
@@ -57,7 +58,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub(super) enum Item {
     Span {
-        span: Box<Span>,
+        span: Arc<Span>,
         leaves: Leaves,
     },
     /// The digest of what is run.
@@ -73,8 +74,6 @@ pub(super) enum Item {
         spans: Vec<SpanId>,
         uncertain: bool,
     },
-    /// No more will come.
-    End,
 }
 
 /// Does a span leave the machine?
@@ -88,7 +87,7 @@ pub(super) enum Leaves {
 
 /// The writing thread, as seen from outside.
 pub(super) struct Local {
-    queue: SyncSender<Item>,
+    queue: Queue<Item>,
     kept: Receiver<Kept>,
     recorded: Watched,
 }
@@ -98,8 +97,9 @@ type Watched = Arc<OnceLock<Weak<Recorded>>>;
 
 impl Local {
     /// Starts the thread; the store is opened there, while the run goes on.
-    pub(super) fn start(local: LocalRun, routes: Vec<SpoolRoute>) -> (SyncSender<Item>, Self) {
-        let (queue, items) = sync_channel(QUEUE_SPANS);
+    pub(super) fn start(local: LocalRun, routes: Vec<SpoolRoute>) -> (Queue<Item>, Self) {
+        let queue = Queue::new(QUEUE_SPANS, BATCH_SPANS);
+        let items = queue.clone();
         let (done, kept) = sync_channel(1);
         let recorded = Arc::new(OnceLock::new());
         let watched = recorded.clone();
@@ -123,17 +123,9 @@ impl Local {
 
     /// Waits until all is written; `None` if that takes longer.
     pub(super) fn end(self, deadline: Duration) -> Option<Kept> {
-        let until = Instant::now() + deadline;
-        // The exporters may hold their ends of the queue for long, so it is said that this is the end.
-        while let Err(TrySendError::Full(_)) = self.queue.try_send(Item::End) {
-            if Instant::now() >= until {
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.kept
-            .recv_timeout(until.saturating_duration_since(Instant::now()))
-            .ok()
+        // The exporters may hold their ends of the queue for long.
+        self.queue.close();
+        self.kept.recv_timeout(deadline).ok()
     }
 }
 
@@ -176,19 +168,15 @@ impl Writer {
         }
     }
 
-    fn write(mut self, queue: &Receiver<Item>) -> Kept {
-        let mut items = Vec::new();
-        loop {
-            let open = fill(queue, &mut items);
-            self.batch(items.drain(..));
-            if !open {
-                self.note_open(Vec::new());
-                return self.kept;
-            }
+    fn write(mut self, queue: &Queue<Item>) -> Kept {
+        while let Some(items) = queue.take(BATCH_WAIT) {
+            self.batch(items.into_iter());
             if self.looked.elapsed() >= LOOK {
                 self.look();
             }
         }
+        self.note_open(Vec::new());
+        self.kept
     }
 
     /// First the spans, then what became of some of them: they may be in the same batch.
@@ -197,11 +185,13 @@ impl Writer {
         let mut outcomes = Vec::new();
         for item in items {
             match item {
-                Item::Span { span, leaves } => match spans.iter_mut().find(|(of, _)| *of == leaves)
-                {
-                    Some((_, spans)) => spans.push(*span),
-                    None => spans.push((leaves, vec![*span])),
-                },
+                Item::Span { span, leaves } => {
+                    let span = Arc::unwrap_or_clone(span);
+                    match spans.iter_mut().find(|(of, _)| *of == leaves) {
+                        Some((_, spans)) => spans.push(span),
+                        None => spans.push((leaves, vec![span])),
+                    }
+                }
                 outcome => outcomes.push(outcome),
             }
         }
@@ -281,7 +271,7 @@ impl Writer {
                 store.refused(route, claim, &keys(spans), uncertain)
             }),
             Item::Plan(digest) => store.describe(run, None, Some(&digest)),
-            Item::Span { .. } | Item::End => Ok(()),
+            Item::Span { .. } => Ok(()),
         }
     }
 
@@ -292,22 +282,4 @@ impl Writer {
             self.kept.error.get_or_insert(error);
         }
     }
-}
-
-/// Waits for items; false when no more will come.
-fn fill(queue: &Receiver<Item>, batch: &mut Vec<Item>) -> bool {
-    match queue.recv_timeout(LOOK) {
-        Err(RecvTimeoutError::Timeout) => return true,
-        Err(RecvTimeoutError::Disconnected) | Ok(Item::End) => return false,
-        Ok(item) => batch.push(item),
-    }
-    let until = Instant::now() + BATCH_WAIT;
-    while batch.len() < BATCH_SPANS {
-        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Err(RecvTimeoutError::Disconnected) | Ok(Item::End) => return false,
-            Ok(item) => batch.push(item),
-            Err(RecvTimeoutError::Timeout) => break,
-        }
-    }
-    true
 }

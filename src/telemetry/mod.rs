@@ -20,6 +20,7 @@ mod otlp;
 mod parent;
 mod pipeline;
 mod push;
+mod queue;
 mod recorded;
 pub mod recorder;
 mod sampler;

@@ -1,8 +1,7 @@
 //! The thread that exports: batches from the queue, retries, and what became of each span.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::debug;
 
@@ -11,6 +10,7 @@ use super::collector::Collector;
 use super::exporter::{ExportError, Exporter};
 use super::local::Item;
 use super::otlp::Otlp;
+use super::queue::Queue;
 use super::settings::Destination;
 use crate::trace::model::{Resource, Span, SpanId};
 
@@ -43,11 +43,11 @@ impl Shared {
 }
 
 /// Where it is taken down what became of spans, and under which number this way is known there.
-pub(super) type Ledger = Option<(SyncSender<Item>, usize)>;
+pub(super) type Ledger = Option<(Queue<Item>, usize)>;
 
 /// Exports until the queue's other end is gone and all is sent.
 pub(super) fn run(
-    queue: &Receiver<Span>,
+    queue: &Queue<Arc<Span>>,
     destination: &Destination,
     resource: &Resource,
     progress: &Shared,
@@ -55,13 +55,8 @@ pub(super) fn run(
 ) {
     // At once: setting up takes some milliseconds, which pass while the build runs.
     let mut exporters = Exporters::new(destination, resource);
-    let mut open = true;
-    while open {
-        let mut batch = Vec::new();
-        open = fill(queue, &mut batch);
-        if batch.is_empty() {
-            continue;
-        }
+    while let Some(batch) = queue.take(BATCH_WAIT) {
+        let batch = batch.into_iter().map(Arc::unwrap_or_clone).collect();
         for part in by_resource(batch) {
             let result = exporters.send(&part);
             let ids: Vec<_> = part.iter().map(|span| span.id).collect();
@@ -82,7 +77,7 @@ fn take_down(ledger: &Ledger, spans: &[SpanId], result: &Result<(), ExportError>
     let Some((to, way)) = ledger else { return };
     let (way, spans) = (*way, spans.to_vec());
     // Without the store's thread nothing is taken down anywhere.
-    let _ = to.send(match result {
+    let _ = to.push_waiting(match result {
         Ok(()) => Item::Delivered { way, spans },
         Err(error) => Item::Refused {
             way,
@@ -148,19 +143,6 @@ impl<'a> Exporters<'a> {
             None => Ok(()),
         }
     }
-}
-
-/// Waits for spans; false when no more will come.
-fn fill(queue: &Receiver<Span>, batch: &mut Vec<Span>) -> bool {
-    let until = Instant::now() + BATCH_WAIT;
-    while batch.len() < BATCH_SPANS {
-        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(span) => batch.push(span),
-            Err(RecvTimeoutError::Timeout) => break,
-            Err(RecvTimeoutError::Disconnected) => return false,
-        }
-    }
-    true
 }
 
 fn connect(

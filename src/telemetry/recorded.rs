@@ -1,13 +1,13 @@
 //! What was recorded so far: the ids that the report is made of, and the queues to the exporters.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::span::Id;
 
 use super::local::{Item, Leaves};
+use super::queue::Queue;
 use crate::trace::model::{Span, SpanId};
 use crate::trace::report::DaemonReport;
 
@@ -21,11 +21,11 @@ pub(super) struct Recorded {
 #[derive(Debug, Default)]
 struct State {
     /// Empty: nothing is to be exported, or no more.
-    queues: Vec<SyncSender<Span>>,
+    queues: Vec<Queue<Arc<Span>>>,
     /// Spans that found a queue full, for each of them.
     dropped: Vec<HashSet<SpanId>>,
     /// To the local store, if there is one.
-    local: Option<SyncSender<Item>>,
+    local: Option<Queue<Item>>,
     /// Spans that found the way to the local store full.
     unkept: u64,
     /// Open spans, by their id in `tracing`.
@@ -43,8 +43,8 @@ const ROOM: Duration = Duration::from_secs(1);
 impl Recorded {
     /// `seed` makes ids differ between runs.
     pub(super) fn new(
-        queues: Vec<SyncSender<Span>>,
-        local: Option<SyncSender<Item>>,
+        queues: Vec<Queue<Arc<Span>>>,
+        local: Option<Queue<Item>>,
         seed: u64,
     ) -> Self {
         Self {
@@ -95,26 +95,27 @@ impl Recorded {
     pub(super) fn ended(&self, tracing: &Id, span: Span) {
         let mut state = self.state();
         state.open.remove(&tracing.into_u64());
-        let id = span.id;
+        let (id, span) = (span.id, Arc::new(span));
         state.ended.push(id);
         state.keep(&span, &Leaves::Now);
         let State {
             queues, dropped, ..
         } = &mut *state;
         for (queue, dropped) in queues.iter().zip(dropped) {
-            if queue.try_send(span.clone()).is_err() {
+            if queue.push(span.clone()).is_err() {
                 dropped.insert(id);
             }
         }
     }
 
     /// Takes spans of the daemon; those with ids that are known are left out.
-    pub(super) fn import(&self, mut spans: Vec<Span>, mut report: DaemonReport, leaves: &Leaves) {
+    pub(super) fn import(&self, spans: Vec<Span>, mut report: DaemonReport, leaves: &Leaves) {
         let (queues, spans) = {
             let mut state = self.state();
             let mut known: HashSet<SpanId> = state.ended.iter().copied().collect();
             known.extend(state.open.values().map(|span| span.id));
-            spans.retain(|span| known.insert(span.id));
+            let spans = spans.into_iter().filter(|span| known.insert(span.id));
+            let spans: Vec<_> = spans.map(Arc::new).collect();
             for span in &spans {
                 state.keep(span, leaves);
             }
@@ -153,14 +154,16 @@ impl Recorded {
     pub(super) fn describe_plan(&self, digest: String) {
         if let Some(local) = &self.state().local {
             // Whoever asks for it finds the run without.
-            let _ = local.try_send(Item::Plan(digest));
+            let _ = local.push(Item::Plan(digest));
         }
     }
 
     /// No more spans are taken: the exporters' threads end when they have sent what waits.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.queues.clear();
+        for queue in std::mem::take(&mut state.queues) {
+            queue.close();
+        }
         state.local = None;
     }
 
@@ -189,12 +192,22 @@ impl Recorded {
     }
 }
 
+impl Drop for Recorded {
+    /// A run that was never shut down: those who wait for more must not wait for ever.
+    fn drop(&mut self) {
+        if let Some(local) = self.state().local.take() {
+            local.close();
+        }
+        self.close();
+    }
+}
+
 /// Puts a span into a queue, waiting for room; false if there was none in time.
-fn sent(queue: &SyncSender<Span>, mut span: Span, until: Instant) -> bool {
+fn sent(queue: &Queue<Arc<Span>>, mut span: Arc<Span>, until: Instant) -> bool {
     loop {
-        match queue.try_send(span) {
+        match queue.push(span) {
             Ok(()) => return true,
-            Err(TrySendError::Full(back)) if Instant::now() < until => {
+            Err(back) if Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(5));
                 span = back;
             }
@@ -205,11 +218,10 @@ fn sent(queue: &SyncSender<Span>, mut span: Span, until: Instant) -> bool {
 
 impl State {
     /// Hands a span to the local store.
-    fn keep(&mut self, span: &Span, leaves: &Leaves) {
+    fn keep(&mut self, span: &Arc<Span>, leaves: &Leaves) {
         let full = self.local.as_ref().is_some_and(|local| {
-            let span = Box::new(span.clone());
-            let leaves = leaves.clone();
-            local.try_send(Item::Span { span, leaves }).is_err()
+            let (span, leaves) = (span.clone(), leaves.clone());
+            local.push(Item::Span { span, leaves }).is_err()
         });
         self.unkept += u64::from(full);
     }

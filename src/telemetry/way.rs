@@ -2,18 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::pipeline::{self, Ledger, Shared};
+use super::pipeline::{self, BATCH_SPANS, Ledger, Shared};
+use super::queue::Queue;
 use super::settings::Destination;
 use crate::trace::model::{Resource, Span, SpanId};
 use crate::trace::report::RouteReport;
 use crate::trace::store::SpoolRoute;
 
-/// Spans waiting for the exporter (as `OTEL_BSP_MAX_QUEUE_SIZE`'s default).
-/// Full: the span is not exported, and the report names it.
-const QUEUE_SPANS: usize = 2_048;
+/// Spans waiting for the exporter. A burst of a hundred thousand is delivered whole; the memory is taken as
+/// it is needed. Full: the span is not exported, and the report names it.
+const QUEUE_SPANS: usize = 131_072;
 
 /// An exporting thread, as seen from outside.
 pub(super) struct Way {
@@ -28,8 +29,9 @@ impl Way {
         destination: Destination,
         resource: Arc<Resource>,
         ledger: Ledger,
-    ) -> (SyncSender<Span>, Self) {
-        let (queue, spans) = sync_channel(QUEUE_SPANS);
+    ) -> (Queue<Arc<Span>>, Self) {
+        let queue = Queue::new(QUEUE_SPANS, BATCH_SPANS);
+        let spans = queue.clone();
         let progress = Shared::default();
         let (done, ended) = sync_channel::<()>(1);
         let (shared, to) = (progress.clone(), destination.clone());
