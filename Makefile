@@ -32,6 +32,7 @@ bench: ## dagger against its peers, each pair in one run
 	@tests/bench/connect_vs_buildctl.py
 	@tests/bench/export_throughput.py
 	@tests/bench/trace_cost.py
+	@tests/bench/monorepo.py
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)

@@ -31,7 +31,7 @@ const SETTLE: Duration = Duration::from_millis(20);
 const STOPPING: Duration = Duration::from_secs(1);
 
 /// Builds whose records are read at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
 
 /// How the daemon writes a build's spans.
 const SPAN_STUBS: &str = "application/vnd.buildkit.otlp.json.v0";

@@ -15,7 +15,8 @@ use crate::buildkit::{BuildFailure, Gateway, PartResult};
 use crate::progress::event::BuildEvent;
 
 /// Runs `solve`, whose [`What`](super::What) is the gateway, with the result that `make` makes; gives
-/// what else that made. `make` is told of the caches to read.
+/// what else that made. `make` is told of the caches to read, and `known` of what was made as soon as the
+/// engine has taken it: what is left then is exports, caches and the engine's record of the build.
 ///
 /// # Errors
 /// When the result could not be made, or the build failed, was cancelled, or the engine was lost.
@@ -25,6 +26,7 @@ pub(super) async fn build<T: Clone>(
     events: &mpsc::Sender<Vec<BuildEvent>>,
     cancel: &CancellationToken,
     make: impl AsyncFnOnce(&Gateway<'_>, Vec<CacheEntry>) -> Result<(PartResult, T), ActionError>,
+    known: impl FnOnce(&T),
 ) -> Result<(Solved, T), SolveError> {
     // What is solved through the gateway is told of the caches there, and not by the build around it.
     let mut solve = solve.clone();
@@ -43,6 +45,9 @@ pub(super) async fn build<T: Clone>(
             Ok((result, made)) => {
                 *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
                 let told = gateway.give(result).await;
+                if told.is_ok() {
+                    known(&made);
+                }
                 told.map(|()| made).map_err(ActionError::Engine)
             }
             Err(error) => {

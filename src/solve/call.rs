@@ -82,7 +82,7 @@ impl Solve {
             let answer = Answer(result.metadata().clone());
             Ok((result, answer))
         };
-        let built = by_gateway::build(&solve, session, events, cancel, make).await;
+        let built = by_gateway::build(&solve, session, events, cancel, make, |_| ()).await;
         built.map(|(_, answer)| answer)
     }
 }

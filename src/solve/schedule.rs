@@ -62,6 +62,16 @@ enum End {
     Failed(SolveError),
 }
 
+/// Hears of an action's result before its build has ended.
+type Known<'a> = &'a (dyn Fn(&Option<Made>) + Sync);
+
+/// What a running action is told by, and tells.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    stop: &'a CancellationToken,
+    known: Known<'a>,
+}
+
 impl Schedule<'_> {
     /// Runs the actions; what happens is sent to `events`.
     pub async fn run(
@@ -77,6 +87,7 @@ impl Schedule<'_> {
         let mut made: BTreeMap<usize, Option<Made>> = BTreeMap::new();
         let mut waiting: BTreeSet<usize> = self.wanted.iter().copied().collect();
         let mut running = FuturesUnordered::new();
+        let (early, mut known) = mpsc::unbounded_channel();
         loop {
             while running.len() < self.parallel.max(1) && !stop.is_cancelled() {
                 let Some((index, planned)) = self.ready(&waiting, &made) else {
@@ -89,14 +100,29 @@ impl Schedule<'_> {
                     None => session,
                 };
                 let (unique, stop, events) = (&unique, &stop, events.clone());
+                let early = early.clone();
                 running.push(async move {
+                    // Whoever would hear of it has ended: then nobody waits for it.
+                    let known = |made: &Option<Made>| drop(early.send((index, made.clone())));
+                    let told = Told {
+                        stop,
+                        known: &known,
+                    };
                     let end = self
-                        .action(planned, before, unique, session, events, stop)
+                        .action(planned, before, unique, session, events, told)
                         .await;
                     (index, planned, end)
                 });
             }
-            let Some((index, planned, end)) = running.next().await else {
+            let ended = tokio::select! {
+                biased;
+                ended = running.next() => ended,
+                Some((index, result)) = known.recv() => {
+                    made.insert(index, result);
+                    continue;
+                }
+            };
+            let Some((index, planned, end)) = ended else {
                 break;
             };
             match end {
@@ -202,7 +228,7 @@ impl Schedule<'_> {
         unique: &str,
         session: &SessionHandle,
         events: mpsc::Sender<Vec<BuildEvent>>,
-        stop: &CancellationToken,
+        told: Told<'_>,
     ) -> End {
         let needs = planned
             .needs
@@ -239,7 +265,7 @@ impl Schedule<'_> {
             .map(|(name, made)| (name.as_str(), made))
             .collect();
         let action = Action::new(&making, planned, before);
-        let working = self.solve(planned, &action, session, events, stop);
+        let working = self.solve(planned, &action, session, events, told);
         let end = Box::pin(working).instrument(span.clone()).await;
         match &end {
             End::Done(..) => {}
@@ -260,7 +286,7 @@ impl Schedule<'_> {
         action: &Action<'_>,
         session: &SessionHandle,
         events: mpsc::Sender<Vec<BuildEvent>>,
-        stop: &CancellationToken,
+        Told { stop, known }: Told<'_>,
     ) -> End {
         let mut solve = Solve::new(What::Gateway);
         solve.locals = action.locals();
@@ -279,13 +305,19 @@ impl Schedule<'_> {
         let apart = planned.kind == Kind::Build && sent && self.is_needed(planned);
         let mut first = None;
         if apart {
-            match one(&solve, action, session, &events, stop).await {
+            match one(&solve, action, session, &events, stop, &|_| ()).await {
                 End::Done(solved, made) => first = Some((solved, made)),
                 failed @ End::Failed(_) => return failed,
             }
         }
         solve.exports = exports;
-        match one(&solve, action, session, &events, stop).await {
+        // The engine takes as long again to record a build as to find it in its cache: what goes on with
+        // a result need not wait for that. What is written somewhere has to be there, though; and an engine
+        // whose builds overlap does not find in a cache from elsewhere all that is in it.
+        let caches = !(self.cache_from.is_empty() && self.cache_to.is_empty());
+        let whole = caches || !solve.exports.is_empty();
+        let known: Known<'_> = if whole { &|_| () } else { known };
+        match one(&solve, action, session, &events, stop, known).await {
             End::Done(solved, made) => {
                 let (solved, made) = first.unwrap_or((solved, made));
                 End::Done(solved, made)
@@ -351,9 +383,10 @@ async fn one(
     session: &SessionHandle,
     events: &mpsc::Sender<Vec<BuildEvent>>,
     stop: &CancellationToken,
+    known: Known<'_>,
 ) -> End {
     let make = async |gateway: &Gateway<'_>, caches: Vec<_>| action.make(gateway, &caches).await;
-    match by_gateway::build(solve, session, events, stop, make).await {
+    match by_gateway::build(solve, session, events, stop, make, known).await {
         Ok((solved, made)) => End::Done(solved, made),
         Err(error) => End::Failed(error),
     }

@@ -1,5 +1,6 @@
 //! Finding and reading a plan file.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::fault::Fault;
 use super::node::{Node, Position, Value};
 use super::schema::{Action, At, Document};
 use super::similar::similar;
-use super::values::Values;
+use super::values::{PLAN_BYTES, Values};
 use crate::plan::PlanError;
 
 /// Names that are looked for, in this order.
@@ -203,11 +204,13 @@ fn parse(text: &str, toml: bool, given: Given<'_>, project: &Path) -> Result<Par
         Node::from_yaml(text)?
     };
     version(&root)?;
-    let args = args(&mut root, given)?;
+    let left = Cell::new(PLAN_BYTES);
+    let args = args(&mut root, given, &left)?;
     let values = Values {
         args: &args,
         env: given.env,
         matrix: None,
+        left: &left,
     };
     // Actions get their values one by one, since those of a matrix differ.
     let actions = root.get_mut("actions").map(|node| {
@@ -253,7 +256,11 @@ fn version(root: &Node) -> Result<(), Fault> {
 }
 
 /// The values of `args`, those that were set in place of the defaults.
-fn args(root: &mut Node, given: Given<'_>) -> Result<BTreeMap<String, String>, Fault> {
+fn args(
+    root: &mut Node,
+    given: Given<'_>,
+    left: &Cell<usize>,
+) -> Result<BTreeMap<String, String>, Fault> {
     let nothing = BTreeMap::new();
     let mut args = BTreeMap::new();
     if let Some(node) = root.get_mut("args") {
@@ -261,6 +268,7 @@ fn args(root: &mut Node, given: Given<'_>) -> Result<BTreeMap<String, String>, F
             args: &nothing,
             env: given.env,
             matrix: None,
+            left,
         };
         values.put_into(node)?;
         let read: Result<BTreeMap<String, super::schema::Scalar>, _> =

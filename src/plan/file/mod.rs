@@ -10,11 +10,14 @@ mod graph;
 mod load;
 mod node;
 mod options;
+mod places;
 mod schema;
 mod secrets;
 mod similar;
 mod values;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
 

@@ -7,9 +7,10 @@ use serde_saphyr::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
+use super::places::Places;
 
 /// Levels of values within values.
-const DEPTH: usize = 64;
+const DEPTH: usize = 32;
 
 /// A place in a file; both count from 1, columns in characters. 0: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +70,11 @@ impl Node {
     /// Reads YAML, of which JSON is a part.
     pub(super) fn from_yaml(text: &str) -> Result<Self, Fault> {
         // As YAML 1.2 has it: `y` and `no` are texts.
-        let options = serde_saphyr::options! { strict_booleans: true };
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            // The reader calls itself for each level: its own limit is too high for a small stack.
+            budget: serde_saphyr::budget! { max_depth: DEPTH },
+        };
         let parsed: Result<Spanned<Raw>, _> = serde_saphyr::from_str_with_options(text, options);
         let parsed = parsed.map_err(|error| {
             let at = error.location().map_or(Position::default(), place);
@@ -81,14 +86,17 @@ impl Node {
 
     /// Reads TOML.
     pub(super) fn from_toml(text: &str) -> Result<Self, Fault> {
+        let places = Places::of(text);
         let parsed = DeTable::parse(text).map_err(|error| {
             let at = error
                 .span()
-                .map_or(Position::default(), |span| position_of(text, span.start));
+                .map_or(Position { line: 1, column: 1 }, |span| {
+                    places.position(span.start)
+                });
             Fault::new(at, first_line(error.message()))
         })?;
         let at = Position { line: 1, column: 1 };
-        table(text, parsed.into_inner(), at, 0)
+        table(&places, parsed.into_inner(), at, 0)
     }
 }
 
@@ -103,28 +111,21 @@ fn place(location: serde_saphyr::Location) -> Position {
     }
 }
 
-/// The place of a byte.
-fn position_of(text: &str, offset: usize) -> Position {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count();
-    let column = before.chars().rev().take_while(|c| *c != '\n').count();
-    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
-    Position {
-        line: number(line),
-        column: number(column),
-    }
-}
-
 fn too_deep(at: Position) -> Fault {
     Fault::new(at, format!("values are nested more than {DEPTH} deep"))
 }
 
-fn table(text: &str, table: DeTable<'_>, at: Position, depth: usize) -> Result<Node, Fault> {
+fn table(
+    places: &Places<'_>,
+    table: DeTable<'_>,
+    at: Position,
+    depth: usize,
+) -> Result<Node, Fault> {
     let entries = table.into_iter().map(|(key, value)| {
-        let key_at = position_of(text, key.span().start);
-        let value_at = position_of(text, value.span().start);
+        let key_at = places.position(key.span().start);
+        let value_at = places.position(value.span().start);
         let name = key.into_inner().into_owned();
-        let value = toml(text, value.into_inner(), value_at, depth + 1)?;
+        let value = toml(places, value.into_inner(), value_at, depth + 1)?;
         Ok((Key { at: key_at, name }, value))
     });
     let mut entries: Vec<(Key, Node)> = entries.collect::<Result<_, Fault>>()?;
@@ -135,7 +136,12 @@ fn table(text: &str, table: DeTable<'_>, at: Position, depth: usize) -> Result<N
     })
 }
 
-fn toml(text: &str, value: DeValue<'_>, at: Position, depth: usize) -> Result<Node, Fault> {
+fn toml(
+    places: &Places<'_>,
+    value: DeValue<'_>,
+    at: Position,
+    depth: usize,
+) -> Result<Node, Fault> {
     if depth > DEPTH {
         return Err(too_deep(at));
     }
@@ -150,12 +156,12 @@ fn toml(text: &str, value: DeValue<'_>, at: Position, depth: usize) -> Result<No
         DeValue::Datetime(time) => Value::Text(time.to_string()),
         DeValue::Array(items) => {
             let items = items.into_iter().map(|item| {
-                let at = position_of(text, item.span().start);
-                toml(text, item.into_inner(), at, depth + 1)
+                let at = places.position(item.span().start);
+                toml(places, item.into_inner(), at, depth + 1)
             });
             Value::List(items.collect::<Result<_, _>>()?)
         }
-        DeValue::Table(inner) => return table(text, inner, at, depth),
+        DeValue::Table(inner) => return table(places, inner, at, depth),
     };
     Ok(Node { at, value })
 }

@@ -7,10 +7,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::plan::PlanError;
 
-fn load_as(name: &str, text: &str, with: &[(&str, &str)]) -> Result<PlanFile, PlanError> {
+pub(super) fn load_as(
+    name: &str,
+    text: &str,
+    with: &[(&str, &str)],
+) -> Result<PlanFile, PlanError> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(name), text).unwrap();
-    std::fs::create_dir(dir.path().join("src")).unwrap();
+    for directory in ["src", "app"] {
+        std::fs::create_dir(dir.path().join(directory)).unwrap();
+        let dockerfile = dir.path().join(directory).join("Dockerfile");
+        std::fs::write(dockerfile, "FROM scratch").unwrap();
+    }
     std::fs::write(dir.path().join("Dockerfile"), "FROM scratch").unwrap();
     let with: Vec<_> = with
         .iter()
@@ -299,6 +307,27 @@ fn the_schema_takes_what_we_take_and_not_what_we_refuse() {
     ] {
         assert!(!schema.is_valid(&json(bad)), "{bad}");
     }
+}
+
+#[test]
+fn every_plan_in_the_docs_is_a_good_one() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/plan.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let schema = jsonschema::validator_for(&json_schema()).unwrap();
+    let mut count = 0;
+    for block in docs.split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        let plan = load(text);
+        assert!(plan.text.contains("version: 1"));
+        let json: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+        let faults: Vec<_> = schema
+            .iter_errors(&json)
+            .map(|one| one.to_string())
+            .collect();
+        assert_eq!(faults, Vec::<String>::new());
+        count += 1;
+    }
+    assert!(count >= 4, "only {count} plans");
 }
 
 proptest! {

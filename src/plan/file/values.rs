@@ -3,6 +3,7 @@
 //! Nothing else is replaced, so that a shell's `${HOME}` stays the shell's; `$${args.NAME}` gives
 //! `${args.NAME}` itself.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::fault::Fault;
@@ -18,11 +19,20 @@ pub(super) struct Values<'a> {
     pub(super) args: &'a BTreeMap<String, String>,
     pub(super) env: Env<'a>,
     pub(super) matrix: Option<&'a BTreeMap<String, String>>,
+    /// Bytes that the plan may still grow by; see [`PLAN_BYTES`].
+    pub(super) left: &'a Cell<usize>,
 }
+
+/// Most that a plan's tree takes once its values are put in, those of a matrix for each combination.
+pub(super) const PLAN_BYTES: usize = 32 << 20;
 
 impl Values<'_> {
     /// Puts the values into all texts under `node`.
+    ///
+    /// # Errors
+    /// When there is no such value, or the plan grows too large.
     pub(super) fn put_into(self, node: &mut Node) -> Result<(), Fault> {
+        self.take(size_of::<Node>(), node.at)?;
         match &mut node.value {
             Value::Text(text) => *text = self.put(text, node.at)?,
             Value::List(items) => {
@@ -31,7 +41,8 @@ impl Values<'_> {
                 }
             }
             Value::Map(entries) => {
-                for (_, value) in entries {
+                for (key, value) in entries {
+                    self.take(key.name.len(), key.at)?;
                     self.put_into(value)?;
                 }
             }
@@ -40,7 +51,18 @@ impl Values<'_> {
         Ok(())
     }
 
+    fn take(self, bytes: usize, at: Position) -> Result<(), Fault> {
+        let Some(left) = self.left.get().checked_sub(bytes) else {
+            let limit = PLAN_BYTES >> 20;
+            let message = format!("the plan is larger than {limit} MiB once its values are put in");
+            return Err(Fault::new(at, message));
+        };
+        self.left.set(left);
+        Ok(())
+    }
+
     fn put(self, text: &str, at: Position) -> Result<String, Fault> {
+        self.take(text.len(), at)?;
         let mut done = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -61,7 +83,9 @@ impl Values<'_> {
             let Some((inside, after)) = after.split_once('}') else {
                 return Err(Fault::new(at, "`${` without its `}`"));
             };
-            done.push_str(&self.value(inside, at)?);
+            let value = self.value(inside, at)?;
+            self.take(value.len(), at)?;
+            done.push_str(&value);
             rest = after;
         }
         done.push_str(rest);
@@ -117,6 +141,7 @@ mod tests {
             args: &args,
             env: &env,
             matrix: None,
+            left: &Cell::new(PLAN_BYTES),
         };
         values
             .put(text, Position::default())
