@@ -76,9 +76,9 @@ class Bench:
             sys.exit(f"dagger ended with {done.returncode}:\n{done.stderr}")
         row = {"wall_s": (ended - began) / 1e9}
         if os.path.isdir(state):
-            shown = subprocess.run([self.dagger, "trace", "show", "--json"], env=env, check=True, stdout=subprocess.PIPE)
+            shown = subprocess.run([self.dagger, "trace", "show", "latest", "--json"], env=env, check=True, stdout=subprocess.PIPE)
             trace = json.loads(shown.stdout)
-            solve = max(span["end_ns"] for span in trace["spans"] if span["name"] == "solve")
+            solve = max(span["start_ns"] + span["duration_ns"] for span in trace["spans"] if span["name"] == "solve")
             row["exit_ms"] = (ended - int(solve)) / 1e6
             row["spans"] = len(trace["spans"])
         return row
