@@ -33,6 +33,7 @@ bench: ## dagger against its peers, each pair in one run
 	@tests/bench/export_throughput.py
 	@tests/bench/trace_cost.py
 	@tests/bench/monorepo.py
+	@tests/bench/context_rss.py
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)
