@@ -4,6 +4,8 @@
 //! reports (`verify`), the query client and the run records (`trace`).
 
 mod choose;
+mod reports;
+mod source;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -13,35 +15,31 @@ use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 use crate::trace::error::TraceError;
-use crate::trace::jaeger::{Answer, JaegerClient};
+use crate::trace::jaeger::Answer;
+use crate::trace::store::StoreError;
 use crate::verify::poll::{Patience, Waited, wait};
 use crate::verify::report::{Report, Strictness, Style, Subject, json, text};
 use crate::verify::waiting::WaitingLine;
 use crate::verify::{Target, Tolerance, judge};
 
 use super::{duration, trace_rules};
-use choose::Chosen;
+use reports::ReportTo;
+use source::{Opened, SourceArgs, open};
 
 /// Arguments of `dagger trace verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// The trace: 16 or 32 hex digits, or the address of its page in Jaeger
-    /// [default: that of the last run in this directory]
-    #[arg(value_name = "ID")]
-    id: Option<String>,
-
-    /// Jaeger's query API; user-info in it is sent as basic auth, `bearer:TOKEN@` as a token
-    /// [env: JAEGER_QUERY_URL] [default: http://localhost:16686]
-    #[arg(long, value_name = "URL")]
-    jaeger_url: Option<String>,
-
-    /// The service whose spans are the run's [default: the run's own, else dagger]
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
 
     /// How the result is printed on standard output
     #[arg(long, value_enum, default_value_t = ReportFormat::Text, value_name = "FORMAT")]
     format: ReportFormat,
+
+    /// Write a report, to standard output or a file: text, json, junit, github, markdown or sarif;
+    /// may be repeated
+    #[arg(long = "report", value_name = "FORMAT[=FILE]")]
+    reports: Vec<ReportTo>,
 
     /// Fail also when a rule could not be checked
     #[arg(long)]
@@ -66,10 +64,6 @@ pub struct VerifyArgs {
     /// First pause between two reads; pauses grow to 3 s
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration::parse)]
     interval: Duration,
-
-    /// How long one request may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
-    request_timeout: Duration,
 
     /// How far the daemon's clock may be from ours
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration::parse)]
@@ -162,6 +156,25 @@ pub enum VerifyError {
     /// The report cannot be made.
     #[error("cannot write the report as JSON")]
     Json(#[from] serde_json::Error),
+    /// What was named as a trace's file is none.
+    #[error("the file `{}` {problem}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The local store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A report cannot be written.
+    #[error("cannot write the report `{}`", file.display())]
+    ReportFile {
+        /// Where it was to go.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The result cannot be told.
     #[error("cannot write the result")]
     Write(#[from] io::Error),
@@ -171,10 +184,10 @@ impl VerifyError {
     /// The process's exit code (see `docs/design.md`).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Id { .. } | Self::NoRun { .. } | Self::Record { .. } => 2,
+            Self::Id { .. } | Self::NoRun { .. } | Self::Record { .. } | Self::File { .. } => 2,
             Self::Trace(error) if error.is_usage() => 2,
-            Self::Trace(_) => 4,
-            Self::Json(_) | Self::Write(_) => 1,
+            Self::Trace(_) | Self::Store(_) => 4,
+            Self::Json(_) | Self::Write(_) | Self::ReportFile { .. } => 1,
         }
     }
 
@@ -189,6 +202,13 @@ impl VerifyError {
                 .into(),
             Self::Record { .. } => "give the trace's id; without its record less is checked".into(),
             Self::Trace(error) => error.help(),
+            Self::Store(error) => error.help().to_string(),
+            Self::File { .. } => {
+                "save the answer of Jaeger's `/api/traces/ID?raw=true` and give that".into()
+            }
+            Self::ReportFile { .. } => {
+                "see whether the directory is there and can be written".into()
+            }
             Self::Json(_) | Self::Write(_) => "see where standard output goes".into(),
         }
     }
@@ -203,34 +223,35 @@ pub async fn run(
     args: &VerifyArgs,
     context: &mut VerifyContext<'_>,
 ) -> Result<ExitStatus, VerifyError> {
-    let Chosen {
-        target,
-        url,
-        why,
-        warnings,
-    } = choose::choose(args, context).await?;
+    let longest = if args.patience().no_wait {
+        args.source.request_timeout
+    } else {
+        args.timeout
+    };
+    let Opened {
+        chosen,
+        reader,
+        kind,
+        page,
+    } = open(&args.source, context, longest).await?;
+    let (target, warnings) = (chosen.target, chosen.warnings);
     for warning in warnings {
         say(context.stderr, &format!("warning: {warning}\n"));
     }
-    let verifying = format!("verifying trace {} ({why})\n", target.trace);
+    let verifying = format!("verifying trace {} ({})\n", target.trace, chosen.why);
     say(context.stderr, &verifying);
     let subject = Subject {
         trace: target.trace,
-        url: url.page(target.trace),
-        chosen: why,
+        url: page,
+        source: kind,
+        chosen: chosen.why,
     };
-    // A request that hangs must not outlast the wait by much.
-    let patience = args.patience();
-    let request_timeout = if patience.no_wait {
-        args.request_timeout
-    } else {
-        args.request_timeout.min(patience.timeout)
-    };
-    let client = JaegerClient::new(url, request_timeout.max(SHORTEST_REQUEST))?;
+    let mut patience = args.patience();
+    patience.no_wait |= !reader.grows();
     let mut line = WaitingLine::new(target.trace, context.stderr_live);
     let waited = {
         let stderr = &mut *context.stderr;
-        wait(&client, &target, &patience, random, |progress| {
+        wait(&reader, &target, &patience, random, |progress| {
             if let Some(text) = line.update(progress) {
                 say(stderr, &text);
             }
@@ -281,6 +302,7 @@ fn report(
         ),
     };
     context.stdout.write_all(printed.as_bytes())?;
+    reports::write(&args.reports, &report, context)?;
     context.stdout.flush()?;
     Ok(match report.exit_code {
         0 => ExitStatus::Passed,

@@ -46,4 +46,5 @@ mod trace_push;
 mod trace_routes;
 mod traced_build;
 mod verify_faults;
+mod verify_reports;
 mod wire;

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{VerifyArgs, VerifyContext, VerifyError};
+use super::source::SourceArgs;
+use super::{VerifyContext, VerifyError};
 use crate::trace::error::TraceError;
 use crate::trace::jaeger::{DEFAULT_QUERY_URL, QueryUrl, split_trace_url};
 use crate::trace::model::{SpanId, TraceId};
@@ -31,7 +32,7 @@ struct Parent {
 
 /// Takes, of these, the first that there is: the id, the last run of the directory, `TRACEPARENT`.
 pub(super) async fn choose(
-    args: &VerifyArgs,
+    args: &SourceArgs,
     context: &VerifyContext<'_>,
 ) -> Result<Chosen, VerifyError> {
     let var = |key: &str| (context.var)(key).filter(|value| !value.trim().is_empty());

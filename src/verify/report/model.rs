@@ -50,7 +50,7 @@ pub struct Tool {
 pub struct TraceReport {
     /// 32 hex digits.
     pub id: String,
-    /// Where it was read: `jaeger`.
+    /// Where it was read: `jaeger`, `store` (the local one) or `file`.
     pub source: String,
     /// Its page, for people.
     pub url: String,
@@ -157,6 +157,8 @@ pub struct Subject {
     pub trace: TraceId,
     /// Its page.
     pub url: String,
+    /// Where it was read: `jaeger`, `store`, `file`.
+    pub source: &'static str,
     /// Why this one.
     pub chosen: String,
 }
@@ -210,7 +212,7 @@ fn trace(subject: Subject, judged: &Judged) -> TraceReport {
     let duration_us = |span: &Span| span.end_ns.saturating_sub(span.start_ns) / 1_000;
     TraceReport {
         id: subject.trace.to_string(),
-        source: "jaeger".to_owned(),
+        source: subject.source.to_owned(),
         url: subject.url,
         chosen: subject.chosen,
         root: root.map(|span| span.name.clone()),
