@@ -314,7 +314,7 @@ impl Schedule<'_> {
         // The engine takes as long again to record a build as to find it in its cache: what goes on with
         // a result need not wait for that. What is written somewhere has to be there, though; and an engine
         // whose builds overlap does not find in a cache from elsewhere all that is in it.
-        let caches = !(self.cache_from.is_empty() && self.cache_to.is_empty());
+        let caches = !(self.cache_from.is_empty() && self.cache_to.values().all(Vec::is_empty));
         let whole = caches || !solve.exports.is_empty();
         let known: Known<'_> = if whole { &|_| () } else { known };
         match one(&solve, action, session, &events, stop, known).await {
