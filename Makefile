@@ -34,6 +34,7 @@ bench: ## dagger against its peers, each pair in one run
 	@tests/bench/trace_cost.py
 	@tests/bench/monorepo.py
 	@tests/bench/context_rss.py
+	cargo bench --locked --bench progress
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)
