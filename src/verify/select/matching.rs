@@ -178,11 +178,18 @@ const UNITS: [(&str, f64); 13] = [
     ("h", 3.6e12),
 ];
 
+/// Integers below it are numbers of their own: 2 to the 53rd.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The number behind `42`, `1.5s`, `1m30s` or `20MiB`.
 fn number(text: &str) -> Option<f64> {
+    // No exponent: `1234e567` is how a commit begins. And none that is not kept to its last digit.
     let plain = |text: &str| {
-        let digits = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        digits.then(|| text.parse::<f64>().ok()).flatten()
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+            && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let number = is_number.then(|| text.parse::<f64>().ok()).flatten();
+        number.filter(|number| number.abs() < EXACT)
     };
     if let Some(number) = plain(text) {
         return Some(number);
@@ -202,6 +209,14 @@ fn number(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::verify::testing::good_build;
+
+    #[test]
+    fn digits_that_are_no_number_are_compared_as_text() {
+        assert!(compare("1500ms", Op::Equal, "1.5s"));
+        assert!(!compare("1234e567", Op::Equal, "9876e543"));
+        assert!(compare("1234e567", Op::Unequal, "9876e543"));
+        assert!(!compare("9007199254740993", Op::Equal, "9007199254740992"));
+    }
 
     fn names(selector: &str) -> Vec<String> {
         let whole = good_build();
