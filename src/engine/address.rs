@@ -176,6 +176,9 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
     if host.is_empty() {
         return Err("has no host".into());
     }
+    if host.contains(['[', ']']) {
+        return Err("has brackets that are not around an IPv6 address".into());
+    }
     Ok((host.to_owned(), port))
 }
 
@@ -378,6 +381,8 @@ mod tests {
             "ssh://-oProxyCommand=x",
             "ssh://host?x",
             "ssh://host:x",
+            "ssh://[[]]",
+            "tcp://a]:1",
         ];
         insta::assert_snapshot!(mistakes.map(problem).join("\n"));
     }
