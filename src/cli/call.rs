@@ -1,12 +1,11 @@
 //! `--call` and `--check`: asking the frontend in place of building, and what is printed then.
 
-use std::io::{self, ErrorKind, Write};
-
 use clap::Args;
 use serde_json::Value;
 
 use super::diagnostic::Failure;
 use super::fields::suggest;
+use super::pipes;
 use crate::solve::Answer;
 
 /// The short names of what BuildKit's Dockerfile frontend answers.
@@ -93,19 +92,15 @@ impl Call {
     /// # Errors
     /// When it asks for an exit code other than 0, or cannot be printed.
     pub(super) fn print(&self, answer: &Answer) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let written = out
-            .write_all(&self.shown(answer))
-            .and_then(|()| out.flush());
-        match written {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-            _ if answer.status() == 0 => Ok(()),
-            _ => Err(Failure::Exited {
-                program: self.question.clone(),
-                // Other codes have a meaning of their own here.
-                code: 1,
-            }),
+        pipes::print(&self.shown(answer))?;
+        if answer.status() == 0 {
+            return Ok(());
         }
+        Err(Failure::Exited {
+            program: self.question.clone(),
+            // Other codes have a meaning of their own here.
+            code: 1,
+        })
     }
 
     /// The answer as it is printed.

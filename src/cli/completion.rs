@@ -2,13 +2,13 @@
 //!
 //! Both are made from the same definition that parses the arguments, so that neither can be behind it.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Env, Failure};
+use super::{Cli, Env, Failure, pipes};
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionArgs {
@@ -32,7 +32,8 @@ pub(super) fn complete(args: &CompletionArgs) -> Result<u8, Failure> {
     // Into memory first: the generator panics on a pipe that closes, as that of `| head` does.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "dagger", &mut script);
-    say(&script)
+    pipes::print(&script)?;
+    Ok(0)
 }
 
 /// Prints or writes the manual pages.
@@ -43,20 +44,13 @@ pub(super) fn man(args: &ManArgs, env: &Env) -> Result<u8, Failure> {
     let mut command = Cli::command();
     command.build();
     let Some(dir) = &args.dir else {
-        return say(&page(&command)?);
+        pipes::print(&page(&command)?)?;
+        return Ok(0);
     };
     let dir = env.cwd.join(dir);
     std::fs::create_dir_all(&dir)?;
     pages(&command, &dir)?;
     Ok(0)
-}
-
-/// Standard output; a reader that has had enough (`| head`) is no error.
-fn say(text: &[u8]) -> Result<u8, Failure> {
-    match io::stdout().write_all(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(0),
-    }
 }
 
 /// The page of one command, in roff.

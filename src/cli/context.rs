@@ -38,7 +38,7 @@ pub(super) fn is_no_directory(what: &str) -> bool {
 }
 
 /// Is it a git repository or an archive elsewhere?
-fn is_url(what: &str) -> bool {
+pub(super) fn is_url(what: &str) -> bool {
     let schemes = ["http://", "https://", "git://", "ssh://"];
     schemes.iter().any(|scheme| what.starts_with(scheme))
         || what.starts_with("git@")

@@ -40,6 +40,7 @@ mod traced;
 mod untraced;
 mod up;
 mod up_plan;
+mod whole_file;
 
 use std::ffi::OsString;
 

@@ -9,6 +9,18 @@ use crate::session::Sink;
 /// Bytes of a helper's words that are shown.
 const WORDS: u64 = 2_000;
 
+/// Prints on standard output; a reader that has had enough (`| head`) is no error.
+///
+/// # Errors
+/// When it cannot be written for another reason.
+pub(super) fn print(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Standard output.
 #[derive(Debug)]
 pub(super) struct Stdout;

@@ -1,6 +1,6 @@
 //! `dagger plan`: a plan as it is understood, its graph, its faults, its schema.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::diagnostic::Failure;
 use super::env::Env;
+use super::pipes;
 use crate::plan::PlanError;
 use crate::plan::file::{Given, GraphFormat, PlanFile, json_schema};
 
@@ -91,7 +92,7 @@ pub(super) fn run(command: &PlanCommand, env: &Env) -> Result<u8, Failure> {
         }
         PlanCommand::Schema => pretty(&json_schema()),
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    pipes::print(text.as_bytes())?;
     Ok(0)
 }
 

@@ -1,7 +1,7 @@
 //! What a build leaves for other programs: `--metadata-file`, `--iidfile`, `--summary-file`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::diagnostic::Failure;
 use super::env::Env;
+use super::whole_file;
 use crate::progress::event::{BuildEvent, Vertex};
 use crate::solve::Solved;
 
@@ -149,17 +150,8 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Writes a file that others wait for: it is there whole, or not.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = std::fs::File::create(&part)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|error| {
-        // Gone already, or there is nothing more to be done about it.
-        let _ = std::fs::remove_file(&part);
+    whole_file::write(path, text).map_err(|error| {
         io::Error::new(
             error.kind(),
             format!("cannot write `{}`: {error}", path.display()),

@@ -98,7 +98,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
         let (events, watched) = args.results.watch(display.events());
         let asked = Asked {
             solve,
-            call: call.clone(),
+            call,
             served,
         };
         let result = build(args, asked, settings, &traced, events).await;
@@ -113,10 +113,9 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
         display.finish(outcome).await;
         let done = result?;
         summary?;
-        match (done, &call) {
-            (Done::Built(solved), _) => args.results.write(env, &solved),
-            (Done::Answered(answer), Some(call)) => call.print(&answer),
-            (Done::Answered(_), None) => Ok(()),
+        match done {
+            Done::Built(solved) => args.results.write(env, &solved),
+            Done::Answered(call, answer) => call.print(&answer),
         }
     })
 }
@@ -132,7 +131,7 @@ struct Asked {
 /// What came of it.
 enum Done {
     Built(Solved),
-    Answered(Answer),
+    Answered(Call, Answer),
 }
 
 /// What the session is opened with.
@@ -178,7 +177,7 @@ async fn build(
         None => solve.run(&session, events, cancel).await.map(Done::Built),
         Some(call) => {
             let answer = solve.ask(&call.question, &session, &events, cancel).await;
-            answer.map(Done::Answered)
+            answer.map(|answer| Done::Answered(call, answer))
         }
     };
     session.close().await;

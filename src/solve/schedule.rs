@@ -87,7 +87,8 @@ impl Schedule<'_> {
         let mut made: BTreeMap<usize, Option<Made>> = BTreeMap::new();
         let mut waiting: BTreeSet<usize> = self.wanted.iter().copied().collect();
         let mut running = FuturesUnordered::new();
-        let (early, mut known) = mpsc::unbounded_channel();
+        // Each action is heard of once: it is never full.
+        let (early, mut known) = mpsc::channel(self.wanted.len().max(1));
         loop {
             while running.len() < self.parallel.max(1) && !stop.is_cancelled() {
                 let Some((index, planned)) = self.ready(&waiting, &made) else {
@@ -103,13 +104,13 @@ impl Schedule<'_> {
                 let early = early.clone();
                 running.push(async move {
                     // Whoever would hear of it has ended: then nobody waits for it.
-                    let known = |made: &Option<Made>| drop(early.send((index, made.clone())));
+                    let known = |made: &Option<Made>| drop(early.try_send((index, made.clone())));
                     let told = Told {
                         stop,
                         known: &known,
                     };
                     let end = self
-                        .action(planned, before, unique, session, events, told)
+                        .action((index, planned), before, unique, session, events, told)
                         .await;
                     (index, planned, end)
                 });
@@ -223,7 +224,7 @@ impl Schedule<'_> {
 
     async fn action(
         &self,
-        planned: &Planned,
+        (place, planned): (usize, &Planned),
         before: BTreeMap<String, Made>,
         unique: &str,
         session: &SessionHandle,
@@ -265,7 +266,7 @@ impl Schedule<'_> {
             .map(|(name, made)| (name.as_str(), made))
             .collect();
         let action = Action::new(&making, planned, before);
-        let working = self.solve(planned, &action, session, events, told);
+        let working = self.solve((place, planned), &action, session, events, told);
         let end = Box::pin(working).instrument(span.clone()).await;
         match &end {
             End::Done(..) => {}
@@ -282,7 +283,7 @@ impl Schedule<'_> {
 
     async fn solve(
         &self,
-        planned: &Planned,
+        (place, planned): (usize, &Planned),
         action: &Action<'_>,
         session: &SessionHandle,
         events: mpsc::Sender<Vec<BuildEvent>>,
@@ -292,7 +293,7 @@ impl Schedule<'_> {
         solve.locals = action.locals();
         solve.entitlements = action.entitlements();
         solve.cache_from.clone_from(&self.cache_from);
-        solve.cache_to = self.written(planned);
+        solve.cache_to = self.cache_to.get(&place).cloned().unwrap_or_default();
         let exports: Vec<_> = planned
             .action
             .outputs
@@ -302,7 +303,7 @@ impl Schedule<'_> {
         // The graph of a Dockerfile names the session that it was made in. One that others go on with
         // has to be that of the run, which an action with outputs may not get.
         let sent = exports.iter().any(|export| export.to.is_some());
-        let apart = planned.kind == Kind::Build && sent && self.is_needed(planned);
+        let apart = planned.kind == Kind::Build && sent && self.is_needed(place);
         let mut first = None;
         if apart {
             match one(&solve, action, session, &events, stop, &|_| ()).await {
@@ -326,23 +327,15 @@ impl Schedule<'_> {
         }
     }
 
-    fn written(&self, planned: &Planned) -> Vec<CacheEntry> {
-        let place = self.plan.actions.iter().position(|one| one == planned);
-        let entries = place.and_then(|place| self.cache_to.get(&place));
-        entries.cloned().unwrap_or_default()
-    }
-
-    fn is_needed(&self, planned: &Planned) -> bool {
-        let place = self.plan.actions.iter().position(|one| one == planned);
-        place.is_some_and(|place| {
-            let others = self
-                .wanted
-                .iter()
-                .filter_map(|index| self.plan.actions.get(*index));
-            others
-                .flat_map(|other| &other.needs)
-                .any(|need| *need == place)
-        })
+    /// Does another action go on with the result of the one at `place`?
+    fn is_needed(&self, place: usize) -> bool {
+        let others = self
+            .wanted
+            .iter()
+            .filter_map(|index| self.plan.actions.get(*index));
+        others
+            .flat_map(|other| &other.needs)
+            .any(|need| *need == place)
     }
 
     fn export(&self, output: &PlanOutput) -> Option<Export> {

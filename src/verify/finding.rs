@@ -119,13 +119,6 @@ pub(super) fn shown(span: &Span) -> String {
     format!("`{clean}`")
 }
 
-/// The text on one line, without characters that could steer a terminal.
-pub fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| if steers(c) { ' ' } else { c })
-        .collect()
-}
-
 /// Could the character steer a terminal, or turn the direction of the text around it?
 pub(super) fn steers(c: char) -> bool {
     c.is_control()

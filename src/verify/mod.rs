@@ -26,7 +26,7 @@ mod tests;
 pub mod waiting;
 
 pub use evidence::{Evidence, Tolerance};
-pub use finding::{Finding, Outcome, Severity, harmless};
+pub use finding::{Finding, Outcome, Severity};
 pub use index::Index;
 pub use judge::{Judged, judge};
 pub use scope::Scope;

@@ -5,65 +5,64 @@ use super::BuildFlags;
 impl BuildFlags {
     /// A flag that was given and is about a Dockerfile alone, and how a plan says the same, if it can.
     pub(in crate::cli) fn of_a_dockerfile(&self) -> Option<(&'static str, Option<&'static str>)> {
-        let some = Some;
         let all = [
             (
                 self.target.is_some(),
                 "--target",
-                some("`target` of its `build`"),
+                Some("`target` of its `build`"),
             ),
             (
                 !self.build_args.is_empty(),
                 "--build-arg",
-                some("`args` of its `build`"),
+                Some("`args` of its `build`"),
             ),
             (
                 !self.contexts.is_empty(),
                 "--build-context",
-                some("`contexts` of its `build`"),
+                Some("`contexts` of its `build`"),
             ),
             (
                 !self.secrets.is_empty(),
                 "--secret",
-                some("`secrets` of the plan, and a mount"),
+                Some("`secrets` of the plan, and a mount"),
             ),
-            (!self.ssh.is_empty(), "--ssh", some("a mount of type `ssh`")),
-            (self.network.is_some(), "--network", some("its `network`")),
-            (!self.output.is_empty(), "--output", some("its `outputs`")),
-            (self.push, "--push", some("`push` of one of its `outputs`")),
-            (self.load, "--load", some("one of its `outputs`")),
+            (!self.ssh.is_empty(), "--ssh", Some("a mount of type `ssh`")),
+            (self.network.is_some(), "--network", Some("its `network`")),
+            (!self.output.is_empty(), "--output", Some("its `outputs`")),
+            (self.push, "--push", Some("`push` of one of its `outputs`")),
+            (self.load, "--load", Some("one of its `outputs`")),
             (
                 !self.tags.is_empty(),
                 "--tag",
-                some("`image` of one of its `outputs`"),
+                Some("`image` of one of its `outputs`"),
             ),
             (
                 !self.labels.is_empty(),
                 "--label",
-                some("`labels` of its `build`"),
+                Some("`labels` of its `build`"),
             ),
-            (!self.hosts.is_empty(), "--add-host", some("its `hosts`")),
+            (!self.hosts.is_empty(), "--add-host", Some("its `hosts`")),
             (
                 self.shm_size.is_some(),
                 "--shm-size",
-                some("`shm_size` of its `build`"),
+                Some("`shm_size` of its `build`"),
             ),
-            (!self.ulimit.is_empty(), "--ulimit", some("its `ulimits`")),
+            (!self.ulimit.is_empty(), "--ulimit", Some("its `ulimits`")),
             (
                 self.cgroup_parent.is_some(),
                 "--cgroup-parent",
-                some("`cgroup_parent` of its `build`"),
+                Some("`cgroup_parent` of its `build`"),
             ),
             (
                 !self.no_cache_filter.is_empty(),
                 "--no-cache-filter",
-                some("`--no-cache=ACTION`"),
+                Some("`--no-cache=ACTION`"),
             ),
-            (self.pull, "--pull", some("`pull` of its `build`")),
+            (self.pull, "--pull", Some("`pull` of its `build`")),
             (
                 !self.allow.is_empty(),
                 "--allow",
-                some("its `network: host` or `privileged`"),
+                Some("its `network: host` or `privileged`"),
             ),
             (self.sbom.is_some(), "--sbom", None),
             (self.provenance.is_some(), "--provenance", None),

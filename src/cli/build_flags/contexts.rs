@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::{BuildFlags, pair, usage};
+use crate::cli::context::is_url;
 use crate::cli::diagnostic::Failure;
 use crate::cli::env::Env;
 use crate::session::{LocalDir, Services, Store};
@@ -58,17 +59,8 @@ impl BuildFlags {
 
 /// Is this a source that the daemon fetches by itself?
 fn is_remote(source: &str) -> bool {
-    let schemes = [
-        "docker-image://",
-        "http://",
-        "https://",
-        "git://",
-        "ssh://",
-        "input:",
-    ];
-    schemes.iter().any(|scheme| source.starts_with(scheme))
-        || source.starts_with("git@")
-        || source.starts_with("github.com/")
+    let named = ["docker-image://", "input:"];
+    is_url(source) || named.iter().any(|scheme| source.starts_with(scheme))
 }
 
 /// The attribute for `DIR[:TAG][@DIGEST]`, whose blobs are served from then on.

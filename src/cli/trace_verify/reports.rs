@@ -1,11 +1,12 @@
 //! `--report FORMAT[=FILE]`: which reports are written, and where.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{VerifyContext, VerifyError};
+use crate::cli::whole_file;
 use crate::verify::report::{Report, Style, github, json, junit, markdown, sarif, text};
 
 /// A report to be written.
@@ -65,7 +66,9 @@ pub(super) fn write(
     for one in wanted {
         let printed = printed(one.format, report)?;
         match &one.file {
-            Some(file) => replace(file, &printed).map_err(|source| at(file, source))?,
+            Some(file) => {
+                whole_file::write(file, &printed).map_err(|source| at(file, source))?;
+            }
             None => context.stdout.write_all(printed.as_bytes())?,
         }
         let summary = (context.var)("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty());
@@ -78,18 +81,6 @@ pub(super) fn write(
         }
     }
     Ok(())
-}
-
-/// Writes a file that is there as a whole or not at all.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    // A device, e.g. /dev/stderr, is written as it is.
-    if file.metadata().is_ok_and(|meta| !meta.is_file()) {
-        return fs::write(file, text);
-    }
-    let mut part = file.as_os_str().to_owned();
-    part.push(format!(".{}.part", std::process::id()));
-    fs::write(&part, text)?;
-    fs::rename(part, file)
 }
 
 fn at(file: &Path, source: std::io::Error) -> VerifyError {

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
 use crate::proto::fsutil::{Packet, Stat, packet::PacketType};
@@ -203,7 +203,7 @@ impl Receiver {
             // Writable for us until all is in it; its own mode comes at the end.
             chmod(&path, mode::permissions(stat.mode) | 0o700)?;
             self.directories.insert(inside);
-            self.directory_stats.push((path, stat));
+            self.directory_stats.push((path, unnamed(stat)));
         } else if !stat.linkname.is_empty() && stat.mode & mode::SYMLINK == 0 {
             self.hardlinks
                 .push((self.root.join(safe(&stat.linkname)?), path));
@@ -217,7 +217,7 @@ impl Receiver {
                 id,
                 Arriving {
                     path,
-                    stat,
+                    stat: unnamed(stat),
                     part: None,
                 },
             );
@@ -307,6 +307,16 @@ impl Arriving {
             Some((part, file)) => Ok((part, file)),
             None => Err(SessionError::Cancelled),
         }
+    }
+}
+
+/// What is kept of an entry that is not done yet. Its names are parts of what came from the connection, and
+/// would keep all of that.
+fn unnamed(stat: Stat) -> Stat {
+    Stat {
+        path: Bytes::new(),
+        linkname: Bytes::new(),
+        ..stat
     }
 }
 

@@ -51,14 +51,19 @@ impl Paths {
 
     /// Notes that a file is asked for; false if there is none, or it was before.
     pub(super) fn ask(&mut self, id: u32) -> bool {
-        let index = self.files.binary_search_by_key(&id, |file| file.id);
-        let file = index.ok().and_then(|index| self.files.get_mut(index));
+        let index = self.index(id);
+        let file = index.and_then(|index| self.files.get_mut(index));
         file.is_some_and(|file| !std::mem::replace(&mut file.asked, true))
+    }
+
+    /// Where a file stands among the files.
+    fn index(&self, id: u32) -> Option<usize> {
+        self.files.binary_search_by_key(&id, |file| file.id).ok()
     }
 
     /// The path of a file.
     pub(super) fn path(&self, id: u32) -> Option<PathBuf> {
-        let index = self.files.binary_search_by_key(&id, |file| file.id).ok()?;
+        let index = self.index(id)?;
         let file = self.files.get(index)?;
         let (directory, start) = (file.directory, file.name);
         let end = self
