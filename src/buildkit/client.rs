@@ -27,7 +27,7 @@ use crate::proto::control::{
 /// Largest message in either direction, in bytes: the daemon's own limit.
 const MESSAGE_BYTES: usize = 16 << 20;
 
-/// Builds remembered of one connection; the record of each holds the spans of those before it too.
+/// Builds remembered of one connection.
 const BUILDS: usize = 1_024;
 
 /// A connection to a daemon. Clones share it.
@@ -37,7 +37,16 @@ pub struct Client {
     address: Arc<str>,
     propagate: Arc<dyn Propagate>,
     sessions: Option<Arc<dyn OpenSession>>,
-    builds: Arc<Mutex<Vec<String>>>,
+    builds: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// A build that was asked for, and has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its id: the `ref` of the solve.
+    pub build: String,
+    /// The `traceparent` that was sent along: the call's span.
+    pub traceparent: Option<String>,
 }
 
 impl std::fmt::Debug for Client {
@@ -172,19 +181,20 @@ impl Client {
     /// # Errors
     /// When the build failed, or the daemon was lost.
     pub async fn solve(&self, request: SolveRequest) -> Result<SolveResponse, BuildkitError> {
-        self.remember(&request.r#ref);
-        self.unary(control!("Solve"), request).await
+        let method = control!("Solve");
+        let call = CallSpan::open(method, &self.address);
+        let _ended = Ending {
+            client: self,
+            asked: Asked {
+                build: request.r#ref.clone(),
+                traceparent: self.propagate.traceparent(call.span()),
+            },
+        };
+        self.call(method, call, request).await
     }
 
-    fn remember(&self, build: &str) {
-        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        if builds.len() < BUILDS {
-            builds.push(build.to_owned());
-        }
-    }
-
-    /// The builds that were asked for on this connection, in their order.
-    pub fn builds(&self) -> Vec<String> {
+    /// The builds that were asked for on this connection, in the order of their ends.
+    pub fn builds(&self) -> Vec<Asked> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         builds.clone()
     }
@@ -443,6 +453,22 @@ impl Client {
         Grpc::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES)
+    }
+}
+
+/// Takes down that a build has ended, also when nobody waits for it any more.
+struct Ending<'a> {
+    client: &'a Client,
+    asked: Asked,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let builds = &self.client.builds;
+        let mut builds = builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if builds.len() < BUILDS {
+            builds.push(self.asked.clone());
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod storage;
 mod tunnel;
 
 pub use call::Propagate;
-pub use client::{Client, Daemon, SessionOpening, StatusStream};
+pub use client::{Asked, Client, Daemon, SessionOpening, StatusStream};
 pub use content::{Blob, BlobError};
 pub use error::BuildkitError;
 pub use failure::{BuildFailure, FailedSource};
