@@ -88,6 +88,40 @@ impl PartResult {
     }
 }
 
+/// Why a build has no result.
+#[derive(Clone, Debug)]
+pub struct GivenUp(rpc::Status);
+
+impl GivenUp {
+    /// The error of one of its parts, with what the daemon said of it.
+    pub fn after(error: &BuildkitError) -> Self {
+        let rich = error
+            .status()
+            .and_then(|status| rpc::Status::decode(status.details()).ok())
+            .filter(|rich| !rich.message.is_empty());
+        Self(rich.unwrap_or_else(|| {
+            let (code, message) = match error.status() {
+                Some(status) => (status.code(), status.message().to_owned()),
+                None => (tonic::Code::Unknown, error.to_string()),
+            };
+            rpc::Status {
+                code: code.into(),
+                message,
+                details: Vec::new(),
+            }
+        }))
+    }
+
+    /// A reason of ours.
+    pub fn because(message: String) -> Self {
+        Self(rpc::Status {
+            code: tonic::Code::InvalidArgument.into(),
+            message,
+            details: Vec::new(),
+        })
+    }
+}
+
 impl<'a> Gateway<'a> {
     /// The gateway of the build `build`.
     pub fn new(client: &'a Client, build: String) -> Self {
@@ -103,6 +137,11 @@ impl<'a> Gateway<'a> {
         answer.await.map(|_: frontend::PongResponse| ())
     }
 
+    /// The name of the step that reads an image's configuration.
+    pub fn metadata_step(reference: &str) -> String {
+        format!("[internal] load metadata for {reference}")
+    }
+
     /// The digest and the configuration (JSON) of an image, whose full name is `reference`.
     ///
     /// # Errors
@@ -116,7 +155,7 @@ impl<'a> Gateway<'a> {
             r#ref: reference.to_owned(),
             platform: Some(platform),
             resolve_mode: "default".to_owned(),
-            log_name: format!("[internal] load metadata for {reference}"),
+            log_name: Self::metadata_step(reference),
         };
         let answer: frontend::ResolveImageConfigResponse =
             self.call(bridge!("ResolveImageConfig"), request).await?;
@@ -154,45 +193,14 @@ impl<'a> Gateway<'a> {
         .await
     }
 
-    /// Ends the build with the error of one of its parts.
+    /// Ends the build without a result.
     ///
     /// # Errors
     /// When the daemon was lost.
-    pub async fn give_up(&self, error: &BuildkitError) -> Result<(), BuildkitError> {
-        let error = match error.status() {
-            Some(status) => rpc::Status::decode(status.details())
-                .ok()
-                .filter(|rich| !rich.message.is_empty())
-                .unwrap_or_else(|| rpc::Status {
-                    code: status.code().into(),
-                    message: status.message().to_owned(),
-                    details: Vec::new(),
-                }),
-            None => rpc::Status {
-                code: tonic::Code::Unknown.into(),
-                message: error.to_string(),
-                details: Vec::new(),
-            },
-        };
+    pub async fn give_up(&self, why: GivenUp) -> Result<(), BuildkitError> {
         self.give_back(frontend::ReturnRequest {
             result: None,
-            error: Some(error),
-        })
-        .await
-    }
-
-    /// Ends the build with an error of ours.
-    ///
-    /// # Errors
-    /// When the daemon was lost.
-    pub async fn give_up_with(&self, message: &str) -> Result<(), BuildkitError> {
-        self.give_back(frontend::ReturnRequest {
-            result: None,
-            error: Some(rpc::Status {
-                code: tonic::Code::InvalidArgument.into(),
-                message: message.to_owned(),
-                details: Vec::new(),
-            }),
+            error: Some(why.0),
         })
         .await
     }

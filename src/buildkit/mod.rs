@@ -20,7 +20,7 @@ pub use client::{Asked, Client, Daemon, SessionOpening, StatusStream};
 pub use content::{Blob, BlobError};
 pub use error::BuildkitError;
 pub use failure::{BuildFailure, FailedSource};
-pub use gateway::{Gateway, Part, PartResult};
+pub use gateway::{Gateway, GivenUp, Part, PartResult};
 pub use history::{BuildRecord, BuildState, HistoryFilter, Steps};
 pub use session::{OpenSession, Opening, SessionIo};
 pub use storage::{DiskUse, Pruning};

@@ -23,4 +23,4 @@ pub use exec::{Exec, Executed, Mount, Network, Secret, Sharing, Ssh};
 pub use file::{Copy, File, Mode, Owner, User};
 pub use path::clean;
 pub use source::{Http, Local, Source};
-pub use vertex::{Platform, State};
+pub use vertex::{Platform, State, made_anew};

@@ -262,6 +262,12 @@ pub(super) fn index_of(position: usize) -> i64 {
 }
 
 /// `sha256:` and 64 hex digits.
+/// The digest that the engine tells of in place of `known` when the step is made anew though it is there
+/// (`solver/jobs.go`).
+pub fn made_anew(known: &str) -> String {
+    digest(format!("{known}-ignorecache").as_bytes())
+}
+
 pub(super) fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(71);

@@ -19,6 +19,18 @@ pub enum BuildEvent {
     Warning(Warning),
 }
 
+impl BuildEvent {
+    /// The digest of the vertex that it is about.
+    pub fn vertex(&self) -> &Arc<str> {
+        match self {
+            Self::Vertex(vertex) => &vertex.digest,
+            Self::Status(status) => &status.vertex,
+            Self::Log(log) => &log.vertex,
+            Self::Warning(warning) => &warning.vertex,
+        }
+    }
+}
+
 /// A vertex of the build's graph.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vertex {

@@ -12,8 +12,10 @@ use super::request::CacheEntry;
 use crate::buildkit::{BuildkitError, Gateway, Part, PartResult};
 use crate::llb::{self, Exec, File, Mode, Owner, Platform, Source, State};
 use crate::plan::file::{
-    At, Build, CopyStep, Kind, Mount, NetworkMode, PlanFile, Planned, SharingMode,
+    Action as PlanAction, At, Build, CopyStep, Kind, Mount, NetworkMode, PlanFile, Planned,
+    SharingMode,
 };
+use crate::proto::pb;
 use crate::session::LocalDir;
 
 /// What an action made, for those that go on with it.
@@ -95,32 +97,41 @@ impl<'a> Action<'a> {
         paths.extend(copies.filter(|copy| copy.from.is_none()).map(|_| "."));
         let mounts = action.mounts.iter();
         paths.extend(mounts.filter_map(|mount| Some(mount.value.local.as_ref()?.value.as_str())));
-        paths
-            .into_iter()
-            .map(|path| LocalDir {
-                name: local_name(path),
-                root: self.making.plan.project.join(path),
-            })
-            .collect()
+        let project = &self.making.plan.project;
+        let own = paths.into_iter().map(|path| LocalDir {
+            name: local_name(path),
+            root: project.join(path),
+        });
+        let of_build = action.build.iter().flat_map(|build| {
+            // The frontend asks for them by fixed names.
+            let [context, dockerfile] = directories(project, build);
+            [("context", context), ("dockerfile", dockerfile)]
+        });
+        own.chain(of_build.map(|(name, root)| LocalDir {
+            name: name.to_owned(),
+            root,
+        }))
+        .collect()
     }
 
-    /// Entitlements that the action needs.
-    pub(super) fn entitlements(&self) -> Vec<String> {
-        let action = &self.planned.action;
-        let network = action.network.as_ref();
-        let host = network.filter(|network| network.value == NetworkMode::Host);
-        let all = action.privileged.as_ref().filter(|all| all.value);
-        let host = host.map(|_| "network.host".to_owned());
-        host.into_iter()
-            .chain(all.map(|_| "security.insecure".to_owned()))
-            .collect()
+    /// Does a frontend make its graph?
+    pub(super) fn is_of_a_frontend(&self) -> bool {
+        self.planned.kind == Kind::Build
     }
 
-    /// Makes the action's result within the build of `gateway`, to its end.
+    /// The name of its step whose digest the engine makes up.
+    pub(super) fn named_step(&self) -> Option<String> {
+        let image = self.planned.action.image.as_ref()?;
+        Some(Gateway::metadata_step(&full_name(&image.value)))
+    }
+
+    /// Makes the action's result within the build of `gateway`, to its end. `solving` is told of the graph
+    /// before it is solved, if there is one of ours.
     pub(super) async fn make(
         &self,
         gateway: &Gateway<'_>,
         caches: &[CacheEntry],
+        solving: impl Fn(&pb::Definition),
     ) -> Result<(PartResult, Option<Made>), ActionError> {
         if let Some(build) = &self.planned.action.build {
             return self.build(build, gateway, caches).await;
@@ -132,7 +143,8 @@ impl<'a> Action<'a> {
             ..Part::default()
         };
         part.read(caches);
-        let mut result = if part.definition.is_some() {
+        let mut result = if let Some(definition) = &part.definition {
+            solving(definition);
             gateway.solve(part).await?
         } else {
             PartResult::default()
@@ -520,6 +532,16 @@ pub(super) fn directories(project: &Path, build: &Build) -> [PathBuf; 2] {
         Some(parent) => [context.clone(), parent.to_owned()],
         None => [context.clone(), context],
     }
+}
+
+/// Entitlements that an action needs.
+pub(super) fn entitlements(action: &PlanAction) -> impl Iterator<Item = String> {
+    let network = action.network.as_ref();
+    let host = network.filter(|network| network.value == NetworkMode::Host);
+    let all = action.privileged.as_ref().filter(|all| all.value);
+    let host = host.map(|_| "network.host".to_owned());
+    host.into_iter()
+        .chain(all.map(|_| "security.insecure".to_owned()))
 }
 
 fn octal(text: &str, otherwise: u32) -> u32 {

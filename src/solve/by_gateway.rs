@@ -11,7 +11,7 @@ use super::layout;
 use super::request::{CacheEntry, Solve};
 use super::run::Solved;
 use super::session::SessionHandle;
-use crate::buildkit::{BuildFailure, Gateway, PartResult};
+use crate::buildkit::{BuildFailure, Gateway, GivenUp, PartResult};
 use crate::progress::event::BuildEvent;
 
 /// Runs `solve`, whose [`What`](super::What) is the gateway, with the result that `make` makes; gives
@@ -52,10 +52,7 @@ pub(super) async fn build<T: Clone>(
             }
             Err(error) => {
                 // The build ends with this error, or with that of not having been told.
-                let _ = match &error {
-                    ActionError::Engine(error) => gateway.give_up(error).await,
-                    ActionError::Several(_) => gateway.give_up_with(&error.to_string()).await,
-                };
+                let _ = gateway.give_up(error.given_up()).await;
                 Err(error)
             }
         }
@@ -68,18 +65,34 @@ pub(super) async fn build<T: Clone>(
         (Ok(solved), Some(Ok(made))) => Ok((solved, made)),
         (Err(SolveError::Cancelled), _) => Err(SolveError::Cancelled),
         // What the part said is nearer to the cause than what the build made of it.
-        (_, Some(Err(ActionError::Engine(error)))) => {
-            let failure = BuildFailure::from_error(&error);
-            Err(match failure {
-                Some(failure) => SolveError::Failed(Box::new(failure)),
-                None => SolveError::Engine(error),
-            })
-        }
+        (_, Some(Err(error @ ActionError::Engine(_)))) => Err(error.into()),
         (Err(error), _) => Err(error),
-        (Ok(_), Some(Err(error))) => Err(failed(&error.to_string())),
+        (Ok(_), Some(Err(error))) => Err(error.into()),
         (Ok(_), None) => Err(failed(
             "the engine ended the build before its result was made",
         )),
+    }
+}
+
+impl ActionError {
+    /// What the engine is told of it.
+    pub(super) fn given_up(&self) -> GivenUp {
+        match self {
+            Self::Engine(error) => GivenUp::after(error),
+            Self::Several(_) => GivenUp::because(self.to_string()),
+        }
+    }
+}
+
+impl From<ActionError> for SolveError {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::Several(_) => failed(&error.to_string()),
+            ActionError::Engine(error) => match BuildFailure::from_error(&error) {
+                Some(failure) => Self::Failed(Box::new(failure)),
+                None => Self::Engine(error),
+            },
+        }
     }
 }
 

@@ -14,10 +14,13 @@ mod events;
 mod image_config;
 pub mod layout;
 mod record;
+mod recorders;
 mod request;
 mod run;
 mod schedule;
 mod session;
+mod shared;
+mod together;
 
 pub use call::Answer;
 pub use dockerfile::DockerfileOptions;

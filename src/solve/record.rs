@@ -18,6 +18,7 @@ const OUTPUT_LINES: usize = 100;
 const LINE_BYTES: usize = 1024;
 
 /// The vertices of a build as spans.
+#[derive(Debug)]
 pub(super) struct VertexRecorder {
     /// When the build began, by our clock.
     began: SystemTime,
@@ -34,6 +35,7 @@ pub(super) struct Totals {
     pub(super) unfinished: Option<String>,
 }
 
+#[derive(Debug)]
 struct Recorded {
     span: Option<Span>,
     vertex: Vertex,
@@ -121,6 +123,17 @@ impl VertexRecorder {
         {
             info!(parent: span, event = "warning", warning.message = warning.short, warning.url = warning.url);
         }
+    }
+
+    /// Has everything that began also ended, and `last` among it?
+    pub(super) fn is_settled(&self, last: Option<&str>) -> bool {
+        let ended = |recorded: &Recorded| recorded.vertex.completed.is_some();
+        let mut began = self
+            .vertices
+            .values()
+            .filter(|recorded| recorded.started.is_some());
+        let last = last.is_none_or(|last| self.vertices.get(last).is_some_and(ended));
+        last && began.all(ended)
     }
 
     /// Closes every span; what had not completed was cancelled, or lost, at `now`.

@@ -4,15 +4,17 @@
 //! the last output comes there (`client/solve.go` does the same); the session is closed after that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, field::Empty, info_span};
+use tracing::{Instrument, Span, debug, field::Empty, info_span};
 
 use super::built_in;
 use super::error::SolveError;
-use super::record::{Totals, VertexRecorder};
+use super::record::Totals;
+use super::recorders::Recorders;
 use super::request::Solve;
 use super::session::{SessionHandle, random_id};
 use super::{events, layout};
@@ -69,8 +71,15 @@ impl Solve {
         beside: impl AsyncFnOnce(String) -> T,
     ) -> (Result<Solved, SolveError>, Option<T>) {
         let build = random_id();
+        let span = self.span(&build);
+        let ids = (&span, build.as_str(), &Arc::default());
+        self.run_in(ids, session, events, cancel, beside).await
+    }
+
+    /// The span of build `build`. Close it with [`close`].
+    pub(super) fn span(&self, build: &str) -> Span {
         let kinds: Vec<_> = self.exports.iter().map(|export| &*export.kind).collect();
-        let span = info_span!(
+        info_span!(
             "solve",
             buildkit.r#ref = build,
             buildkit.frontend = self.frontend(),
@@ -78,30 +87,31 @@ impl Solve {
             buildkit.steps.total = Empty,
             buildkit.steps.cached = Empty,
             buildkit.steps.failed = Empty,
+            dagger.actions = Empty,
             dagger.cancelled = Empty,
             otel.status = Empty,
             otel.status_message = Empty,
-        );
-        let running = self.run_with(session, &build, events, cancel, beside);
+        )
+    }
+
+    /// As [`run_beside`](Self::run_beside), with a name and a span for the build, and with a say in which
+    /// spans its steps hang under.
+    pub(super) async fn run_in<T>(
+        &self,
+        (span, build, recorders): (&Span, &str, &Arc<Recorders>),
+        session: &SessionHandle,
+        events: mpsc::Sender<Vec<BuildEvent>>,
+        cancel: &CancellationToken,
+        beside: impl AsyncFnOnce(String) -> T,
+    ) -> (Result<Solved, SolveError>, Option<T>) {
+        let running = self.run_with(session, (build, recorders), events, cancel, beside);
         let (result, totals, value) = Box::pin(running).instrument(span.clone()).await;
-        span.record("buildkit.steps.total", totals.total);
-        span.record("buildkit.steps.cached", totals.cached);
-        span.record("buildkit.steps.failed", totals.failed);
-        match &result {
-            Ok(_) => {}
-            Err(SolveError::Cancelled) => {
-                span.record("dagger.cancelled", true);
-            }
-            Err(error) => {
-                span.record("otel.status", "error");
-                span.record("otel.status_message", error.to_string());
-            }
-        }
+        close(span, &totals, result.as_ref().err());
         let solved = result.map(|response| Solved {
             steps: totals.total,
             cached: totals.cached,
             response: response.exporter_response,
-            build,
+            build: build.to_owned(),
         });
         (solved, value)
     }
@@ -109,7 +119,7 @@ impl Solve {
     async fn run_with<T>(
         &self,
         session: &SessionHandle,
-        build: &str,
+        (build, recorders): (&str, &Arc<Recorders>),
         events: mpsc::Sender<Vec<BuildEvent>>,
         cancel: &CancellationToken,
         beside: impl AsyncFnOnce(String) -> T,
@@ -127,7 +137,14 @@ impl Solve {
         let request = prepared.request(build, &lease.id);
         let (ended, watched) = watch::channel(Ending::Running);
         let status = tokio::spawn(
-            follow(client.clone(), build.to_owned(), events, watched).in_current_span(),
+            follow(
+                client.clone(),
+                build.to_owned(),
+                recorders.clone(),
+                events,
+                watched,
+            )
+            .in_current_span(),
         );
 
         let began = Instant::now();
@@ -173,6 +190,23 @@ impl Solve {
     }
 }
 
+/// Ends the span of a build with what became of it.
+pub(super) fn close(span: &Span, totals: &Totals, error: Option<&SolveError>) {
+    span.record("buildkit.steps.total", totals.total);
+    span.record("buildkit.steps.cached", totals.cached);
+    span.record("buildkit.steps.failed", totals.failed);
+    match error {
+        None => {}
+        Some(SolveError::Cancelled) => {
+            span.record("dagger.cancelled", true);
+        }
+        Some(error) => {
+            span.record("otel.status", "error");
+            span.record("otel.status_message", error.to_string());
+        }
+    }
+}
+
 impl SolveError {
     /// The ending as the renderers take it.
     pub fn outcome(&self) -> Outcome {
@@ -203,11 +237,11 @@ fn failure(error: BuildkitError) -> SolveError {
 async fn follow(
     client: Client,
     build: String,
+    recorders: Arc<Recorders>,
     events: mpsc::Sender<Vec<BuildEvent>>,
     mut ended: watch::Receiver<Ending>,
 ) -> Totals {
     let mut heard = false;
-    let mut recorder = VertexRecorder::new(SystemTime::now());
     match client.status(&build).await {
         Ok(mut stream) => loop {
             let message = tokio::select! {
@@ -223,13 +257,13 @@ async fn follow(
                     break;
                 }
             };
-            recorder.record(&batch);
+            recorders.record(&batch);
             // Nobody draws any more: the spans are still wanted.
             let _ = events.send(batch).await;
         },
         Err(error) => debug!(%error, "the build could not be followed"),
     }
-    recorder.finish(SystemTime::now())
+    recorders.finish(SystemTime::now())
 }
 
 /// How far the solve has come, for the status stream beside it.

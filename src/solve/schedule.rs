@@ -1,5 +1,5 @@
 //! A plan's actions, run as wide as their graph allows: each in a span and a solve of its own, all in
-//! one session but for the files that Dockerfiles are built from.
+//! one session but for the files that several Dockerfiles are built from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,14 +13,17 @@ use tracing::{Instrument, field::Empty, info_span};
 use super::actions::{self, Action, Made, Making};
 use super::by_gateway;
 use super::error::SolveError;
+use super::record::Totals;
 use super::request::{CacheEntry, Export, Solve, What};
 use super::run::Solved;
 use super::session::{SessionHandle, random_id};
-use crate::buildkit::Gateway;
+use super::shared::Shared;
+use super::together::Together;
+use crate::buildkit::{Gateway, PartResult};
 use crate::llb::Platform;
 use crate::plan::file::{Kind, Output as PlanOutput, PlanFile, Planned};
 use crate::progress::event::BuildEvent;
-use crate::session::{LocalDir, Output, Services};
+use crate::session::{Output, Services};
 
 /// A plan's actions that are to be run, and how.
 pub struct Schedule<'a> {
@@ -57,6 +60,19 @@ pub struct Ran {
     pub left: Vec<String>,
 }
 
+impl Ran {
+    fn count(&mut self, solved: &Solved) {
+        self.steps.0 += solved.steps;
+        self.steps.1 += solved.cached;
+    }
+
+    /// The build itself failed, and none of its actions.
+    fn failed_without_action(&mut self, error: SolveError) {
+        let name = self.left.first().cloned().unwrap_or_default();
+        self.failed.push((name, error));
+    }
+}
+
 enum End {
     Done(Solved, Option<Made>),
     Failed(SolveError),
@@ -65,9 +81,12 @@ enum End {
 /// Hears of an action's result before its build has ended.
 type Known<'a> = &'a (dyn Fn(&Option<Made>) + Sync);
 
-/// What a running action is told by, and tells.
+/// What an action runs in, is told by, and tells.
 #[derive(Clone, Copy)]
-struct Told<'a> {
+struct Around<'a> {
+    session: &'a SessionHandle,
+    together: Option<&'a Together<'a>>,
+    events: &'a mpsc::Sender<Vec<BuildEvent>>,
     stop: &'a CancellationToken,
     known: Known<'a>,
 }
@@ -80,8 +99,68 @@ impl Schedule<'_> {
         events: mpsc::Sender<Vec<BuildEvent>>,
         cancel: &CancellationToken,
     ) -> Ran {
+        let together = self.together(session);
+        let Some(together) = together else {
+            return self.run_all(session, None, &events, cancel).await;
+        };
+        let all = async {
+            let ran = self
+                .run_all(session, Some(&together), &events, cancel)
+                .await;
+            together.end();
+            ran
+        };
+        let (mut ran, ()) = tokio::join!(all, together.run(events.clone(), cancel));
+        match together.ended() {
+            Some(Ok(solved)) => ran.count(&solved),
+            Some(Err(error @ SolveError::Lost { .. })) => {
+                // It tells more than those of the actions, which are all of this.
+                ran.failed.truncate(1);
+                match ran.failed.first_mut() {
+                    Some((_, first)) => *first = error,
+                    None => ran.failed_without_action(error),
+                }
+            }
+            Some(Err(SolveError::Cancelled)) | None => {}
+            Some(Err(error)) if ran.failed.is_empty() => ran.failed_without_action(error),
+            // The build was given up because of what failed in it.
+            Some(Err(_)) => {}
+        }
+        ran
+    }
+
+    /// The build that actions share, if there is to be one. An engine whose builds overlap does not find in
+    /// a cache from elsewhere all that is in it: with such caches each has a build of its own.
+    fn together<'s>(&self, session: &'s SessionHandle) -> Option<Together<'s>> {
+        if self.has_caches() {
+            return None;
+        }
+        let shared = Shared::of(self.plan, &self.wanted);
+        let mut solve = Solve::new(What::Gateway);
+        let actions = shared.places.iter();
+        let actions = actions.filter_map(|place| self.plan.actions.get(*place));
+        let needed = actions.flat_map(|planned| actions::entitlements(&planned.action));
+        solve.entitlements = needed.collect::<BTreeSet<_>>().into_iter().collect();
+        let result = shared.result.and_then(|place| self.plan.actions.get(place));
+        solve.exports = result
+            .map(|planned| self.exports(planned))
+            .unwrap_or_default();
+        (!shared.places.is_empty()).then(|| Together::new(session, shared, solve))
+    }
+
+    fn has_caches(&self) -> bool {
+        !(self.cache_from.is_empty() && self.cache_to.values().all(Vec::is_empty))
+    }
+
+    async fn run_all(
+        &self,
+        session: &SessionHandle,
+        together: Option<&Together<'_>>,
+        events: &mpsc::Sender<Vec<BuildEvent>>,
+        cancel: &CancellationToken,
+    ) -> Ran {
         let unique = random_id();
-        let others = self.dockerfile_sessions(session);
+        let others = self.dockerfile_sessions(session, together);
         let stop = cancel.child_token();
         let mut ran = Ran::default();
         let mut made: BTreeMap<usize, Option<Made>> = BTreeMap::new();
@@ -96,22 +175,20 @@ impl Schedule<'_> {
                 };
                 waiting.remove(&index);
                 let before = self.before(planned, &made);
-                let session = match self.directories(planned) {
-                    Some(directories) => others.get(&directories).unwrap_or(session),
-                    None => session,
-                };
-                let (unique, stop, events) = (&unique, &stop, events.clone());
+                let other = self.directories(planned).and_then(|key| others.get(&key));
+                let (unique, stop) = (&unique, &stop);
                 let early = early.clone();
                 running.push(async move {
                     // Whoever would hear of it has ended: then nobody waits for it.
                     let known = |made: &Option<Made>| drop(early.try_send((index, made.clone())));
-                    let told = Told {
+                    let around = Around {
+                        session: other.unwrap_or(session),
+                        together: together.filter(|together| together.has(index)),
+                        events,
                         stop,
                         known: &known,
                     };
-                    let end = self
-                        .action((index, planned), before, unique, session, events, told)
-                        .await;
+                    let end = self.action((index, planned), before, unique, around).await;
                     (index, planned, end)
                 });
             }
@@ -129,8 +206,7 @@ impl Schedule<'_> {
             match end {
                 End::Done(solved, result) => {
                     ran.done += 1;
-                    ran.steps.0 += solved.steps;
-                    ran.steps.1 += solved.cached;
+                    ran.count(&solved);
                     made.insert(index, result);
                 }
                 End::Failed(SolveError::Cancelled) => ran.left.push(planned.name.clone()),
@@ -153,33 +229,23 @@ impl Schedule<'_> {
         ran
     }
 
-    /// A session for each Dockerfile: its frontend asks for directories by fixed names, and graphs that
-    /// come of it name their session, so that it stays open until the end.
+    /// A session for each Dockerfile that has a build of its own: its frontend asks for directories by fixed
+    /// names, and graphs that come of it name their session, so that it stays open until the end.
     fn dockerfile_sessions(
         &self,
         session: &SessionHandle,
+        together: Option<&Together<'_>>,
     ) -> BTreeMap<[PathBuf; 2], SessionHandle> {
-        let wanted = self
-            .wanted
-            .iter()
-            .filter_map(|index| self.plan.actions.get(*index));
+        let shared = |place: &usize| together.is_some_and(|together| together.has(*place));
+        let wanted = self.wanted.iter().filter(|place| !shared(place));
+        let wanted = wanted.filter_map(|index| self.plan.actions.get(*index));
         let mut sessions = BTreeMap::new();
         for directories in wanted.filter_map(|planned| self.directories(planned)) {
-            if sessions.contains_key(&directories) {
-                continue;
-            }
-            let services = (self.services)();
-            let [context, dockerfile] = &directories;
-            for (name, root) in [("context", context), ("dockerfile", dockerfile)] {
-                let local = LocalDir {
-                    name: name.to_owned(),
-                    root: root.clone(),
-                };
-                // The names are not taken: nobody else has these services.
-                let _ = services.add_local(local);
-            }
-            let opened = SessionHandle::open(session.client(), services, context);
-            sessions.insert(directories, opened);
+            let open = |directories: &[PathBuf; 2]| {
+                let [context, _] = directories;
+                SessionHandle::open(session.client(), (self.services)(), context)
+            };
+            sessions.entry(directories).or_insert_with_key(open);
         }
         sessions
     }
@@ -227,9 +293,7 @@ impl Schedule<'_> {
         (place, planned): (usize, &Planned),
         before: BTreeMap<String, Made>,
         unique: &str,
-        session: &SessionHandle,
-        events: mpsc::Sender<Vec<BuildEvent>>,
-        told: Told<'_>,
+        around: Around<'_>,
     ) -> End {
         let needs = planned
             .needs
@@ -266,8 +330,23 @@ impl Schedule<'_> {
             .map(|(name, made)| (name.as_str(), made))
             .collect();
         let action = Action::new(&making, planned, before);
-        let working = self.solve((place, planned), &action, session, events, told);
-        let end = Box::pin(working).instrument(span.clone()).await;
+        let end = match around.together {
+            Some(together) => {
+                let making = together.make(place, &action, around.stop);
+                match Box::pin(making).instrument(span.clone()).await {
+                    Ok(made) => {
+                        // It is made; what is left is the build's.
+                        drop(span);
+                        return self.made_together(together, place, made).await;
+                    }
+                    Err(error) => End::Failed(error),
+                }
+            }
+            None => {
+                let working = self.solve((place, planned), &action, around);
+                Box::pin(working).instrument(span.clone()).await
+            }
+        };
         match &end {
             End::Done(..) => {}
             End::Failed(SolveError::Cancelled) => {
@@ -285,28 +364,21 @@ impl Schedule<'_> {
         &self,
         (place, planned): (usize, &Planned),
         action: &Action<'_>,
-        session: &SessionHandle,
-        events: mpsc::Sender<Vec<BuildEvent>>,
-        Told { stop, known }: Told<'_>,
+        around: Around<'_>,
     ) -> End {
         let mut solve = Solve::new(What::Gateway);
         solve.locals = action.locals();
-        solve.entitlements = action.entitlements();
+        solve.entitlements = actions::entitlements(&planned.action).collect();
         solve.cache_from.clone_from(&self.cache_from);
         solve.cache_to = self.cache_to.get(&place).cloned().unwrap_or_default();
-        let exports: Vec<_> = planned
-            .action
-            .outputs
-            .iter()
-            .filter_map(|output| self.export(&output.value))
-            .collect();
+        let exports = self.exports(planned);
         // The graph of a Dockerfile names the session that it was made in. One that others go on with
         // has to be that of the run, which an action with outputs may not get.
         let sent = exports.iter().any(|export| export.to.is_some());
         let apart = planned.kind == Kind::Build && sent && self.is_needed(place);
         let mut first = None;
         if apart {
-            match one(&solve, action, session, &events, stop, &|_| ()).await {
+            match one(&solve, action, around, &|_| ()).await {
                 End::Done(solved, made) => first = Some((solved, made)),
                 failed @ End::Failed(_) => return failed,
             }
@@ -315,16 +387,40 @@ impl Schedule<'_> {
         // The engine takes as long again to record a build as to find it in its cache: what goes on with
         // a result need not wait for that. What is written somewhere has to be there, though; and an engine
         // whose builds overlap does not find in a cache from elsewhere all that is in it.
-        let caches = !(self.cache_from.is_empty() && self.cache_to.values().all(Vec::is_empty));
-        let whole = caches || !solve.exports.is_empty();
-        let known: Known<'_> = if whole { &|_| () } else { known };
-        match one(&solve, action, session, &events, stop, known).await {
+        let whole = self.has_caches() || !solve.exports.is_empty();
+        let known: Known<'_> = if whole { &|_| () } else { around.known };
+        match one(&solve, action, around, known).await {
             End::Done(solved, made) => {
                 let (solved, made) = first.unwrap_or((solved, made));
                 End::Done(solved, made)
             }
             failed @ End::Failed(_) => failed,
         }
+    }
+
+    /// How an action ended that was made in the shared build. If the build's result is that of the action,
+    /// it ends with the build.
+    async fn made_together(
+        &self,
+        together: &Together<'_>,
+        place: usize,
+        (result, made, totals): (PartResult, Option<Made>, Totals),
+    ) -> End {
+        let mut solved = Solved {
+            steps: totals.total,
+            cached: totals.cached,
+            ..Solved::default()
+        };
+        if together.is_result(place) {
+            match together.give(result).await {
+                Ok(build) => {
+                    solved.steps += build.steps;
+                    solved.cached += build.cached;
+                }
+                Err(error) => return End::Failed(error),
+            }
+        }
+        End::Done(solved, made)
     }
 
     /// Does another action go on with the result of the one at `place`?
@@ -336,6 +432,13 @@ impl Schedule<'_> {
         others
             .flat_map(|other| &other.needs)
             .any(|need| *need == place)
+    }
+
+    fn exports(&self, planned: &Planned) -> Vec<Export> {
+        let outputs = planned.action.outputs.iter();
+        outputs
+            .filter_map(|output| self.export(&output.value))
+            .collect()
     }
 
     fn export(&self, output: &PlanOutput) -> Option<Export> {
@@ -370,15 +473,15 @@ impl Schedule<'_> {
 }
 
 /// One build of an action.
-async fn one(
-    solve: &Solve,
-    action: &Action<'_>,
-    session: &SessionHandle,
-    events: &mpsc::Sender<Vec<BuildEvent>>,
-    stop: &CancellationToken,
-    known: Known<'_>,
-) -> End {
-    let make = async |gateway: &Gateway<'_>, caches: Vec<_>| action.make(gateway, &caches).await;
+async fn one(solve: &Solve, action: &Action<'_>, around: Around<'_>, known: Known<'_>) -> End {
+    let Around {
+        session,
+        events,
+        stop,
+        ..
+    } = around;
+    let make =
+        async |gateway: &Gateway<'_>, caches: Vec<_>| action.make(gateway, &caches, |_| ()).await;
     match by_gateway::build(solve, session, events, stop, make, known).await {
         Ok((solved, made)) => End::Done(solved, made),
         Err(error) => End::Failed(error),

@@ -29,6 +29,13 @@ const STREAMS: [&str; 2] = [
     "moby.buildkit.v1.Control/Status",
 ];
 
+/// The build that actions share is open as long as they are made in it, and they don't hang under it: what
+/// it does itself, at its end, counts as its parent's.
+const SHARED: (&str, &str) = ("solve", "dagger.actions");
+
+/// The calls within it that are as long.
+const CALL: &str = "moby.buildkit.v1.Control/Solve";
+
 /// A span whose part of the path is being laid out, backwards from its end.
 struct Frame {
     index: usize,
@@ -47,13 +54,18 @@ struct Frame {
 /// Empty if there is no such span, or it took no time. Siblings with one id, and parents that go round
 /// in a circle, do no harm: each span is looked at once.
 pub fn critical_path(spans: &[Span], root: SpanId) -> Vec<Segment> {
+    let carriers = carriers(spans, root);
     let mut children: HashMap<SpanId, Vec<usize>> = HashMap::new();
     for (index, span) in spans.iter().enumerate() {
-        if let Some(parent) = span.parent
-            && !STREAMS.contains(&span.name.as_str())
-        {
-            children.entry(parent).or_default().push(index);
+        let carries = STREAMS.contains(&span.name.as_str()) || carriers.contains_key(&span.id);
+        let Some(mut parent) = span.parent.filter(|_| !carries) else {
+            continue;
+        };
+        // One that goes round in a circle is left where it is.
+        for _ in 0..carriers.len() {
+            parent = carriers.get(&parent).copied().unwrap_or(parent);
         }
+        children.entry(parent).or_default().push(index);
     }
     let Some((index, top)) = spans.iter().enumerate().find(|(_, span)| span.id == root) else {
         return Vec::new();
@@ -120,6 +132,30 @@ pub fn critical_path(spans: &[Span], root: SpanId) -> Vec<Segment> {
     path
 }
 
+/// Builds that actions share, and the calls of them, with their parents.
+fn carriers(spans: &[Span], root: SpanId) -> HashMap<SpanId, SpanId> {
+    let mut carriers = HashMap::new();
+    let (name, mark) = SHARED;
+    let shared = |span: &&Span| span.name == name && span.attribute(mark).is_some();
+    for span in spans.iter().filter(shared) {
+        carriers.extend(span.parent.map(|parent| (span.id, parent)));
+    }
+    if carriers.is_empty() {
+        return carriers;
+    }
+    // Ours, then the daemon's below it.
+    for _ in 0..2 {
+        let calls = spans.iter().filter(|span| span.name == CALL);
+        let more: Vec<_> = calls
+            .filter_map(|span| Some((span.id, span.parent?)))
+            .filter(|(_, parent)| carriers.contains_key(parent))
+            .collect();
+        carriers.extend(more);
+    }
+    carriers.remove(&root);
+    carriers
+}
+
 fn emit(path: &mut Vec<Segment>, span: SpanId, start_ns: u64, end_ns: u64) {
     if end_ns > start_ns {
         path.push(Segment {
@@ -150,7 +186,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::trace::model::{Kind, Resource, Status, TraceId};
+    use crate::trace::model::{Kind, Resource, Status, TraceId, Value};
 
     pub(crate) fn span(id: u64, parent: u64, start_us: u64, end_us: u64) -> Span {
         Span {
@@ -182,6 +218,37 @@ pub(crate) mod tests {
         assert_eq!(
             drawn(&spans),
             [(1, 0, 10), (2, 10, 40), (3, 40, 90), (1, 90, 100)]
+        );
+    }
+
+    #[test]
+    fn a_build_that_actions_share_hides_none_of_them() {
+        let mut shared = span(2, 1, 5, 90);
+        shared.name = "solve".into();
+        shared.attributes = vec![("dagger.actions".into(), Value::Int(2))];
+        let mut ours = span(3, 2, 5, 90);
+        let mut theirs = span(4, 3, 6, 90);
+        (ours.name, theirs.name) = (CALL.into(), CALL.into());
+        let (one, two) = (span(5, 1, 10, 40), span(6, 1, 40, 70));
+        let exporting = span(7, 4, 70, 90);
+        let spans = [
+            span(1, 0, 0, 100),
+            shared,
+            ours,
+            theirs,
+            one,
+            two,
+            exporting,
+        ];
+        assert_eq!(
+            drawn(&spans),
+            [
+                (1, 0, 10),
+                (5, 10, 40),
+                (6, 40, 70),
+                (7, 70, 90),
+                (1, 90, 100)
+            ]
         );
     }
 
