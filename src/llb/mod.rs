@@ -4,6 +4,7 @@
 //! calls give the same bytes. Elsewhere: what is to be built (`plan`), sending it (`solve`).
 //! Start at [`State`]; [`Definition::of`](definition) ends it.
 
+mod anew;
 mod build;
 mod combine;
 mod definition;
@@ -16,6 +17,7 @@ mod vertex;
 #[cfg(test)]
 mod tests;
 
+pub use anew::asked_anew;
 pub use build::build;
 pub use combine::{diff, merge};
 pub use definition::{definition, state_of};

@@ -34,6 +34,8 @@ pub(super) struct Making<'a> {
     pub(super) unique: &'a str,
     /// Whether the action is made anew.
     pub(super) no_cache: bool,
+    /// Says so apart from other solves, if a cache elsewhere is written of the action.
+    pub(super) cached_as: Option<String>,
 }
 
 /// What an action is, before the engine was asked anything.
@@ -137,7 +139,7 @@ impl<'a> Action<'a> {
             return self.build(build, gateway, caches).await;
         }
         let made = self.state(gateway).await?;
-        let state = made.state.clone();
+        let state = self.solved(&made);
         let mut part = Part {
             definition: llb::definition(&state),
             ..Part::default()
@@ -176,7 +178,7 @@ impl<'a> Action<'a> {
             attrs.insert(format!("input-metadata:{name}"), metadata.to_string());
             inputs.insert(
                 name.clone(),
-                llb::definition(&made.state).unwrap_or_default(),
+                llb::definition(&self.solved(made)).unwrap_or_default(),
             );
         }
         let mut part = Part {
@@ -197,6 +199,14 @@ impl<'a> Action<'a> {
             config: config.unwrap_or_else(|| ImageConfig::empty(&self.platform)),
         });
         Ok((result, made))
+    }
+
+    /// The graph that is solved.
+    fn solved(&self, made: &Made) -> State {
+        match &self.making.cached_as {
+            Some(mark) => llb::asked_anew(&made.state, mark),
+            None => made.state.clone(),
+        }
     }
 
     fn made(&self, reference: &At<String>) -> Result<&'a Made, ActionError> {

@@ -78,6 +78,9 @@ enum End {
     Failed(SolveError),
 }
 
+/// What a Dockerfile is built from: its context, where it is, and the action that has them for itself.
+type Files = (PathBuf, PathBuf, Option<usize>);
+
 /// Hears of an action's result before its build has ended.
 type Known<'a> = &'a (dyn Fn(&Option<Made>) + Sync);
 
@@ -175,7 +178,7 @@ impl Schedule<'_> {
                 };
                 waiting.remove(&index);
                 let before = self.before(planned, &made);
-                let other = self.directories(planned).and_then(|key| others.get(&key));
+                let other = self.files(index).and_then(|key| others.get(&key));
                 let (unique, stop) = (&unique, &stop);
                 let early = early.clone();
                 running.push(async move {
@@ -235,24 +238,30 @@ impl Schedule<'_> {
         &self,
         session: &SessionHandle,
         together: Option<&Together<'_>>,
-    ) -> BTreeMap<[PathBuf; 2], SessionHandle> {
+    ) -> BTreeMap<Files, SessionHandle> {
         let shared = |place: &usize| together.is_some_and(|together| together.has(*place));
-        let wanted = self.wanted.iter().filter(|place| !shared(place));
-        let wanted = wanted.filter_map(|index| self.plan.actions.get(*index));
+        let wanted = self.wanted.iter().copied();
+        let files = wanted
+            .filter(|place| !shared(place))
+            .filter_map(|place| self.files(place));
         let mut sessions = BTreeMap::new();
-        for directories in wanted.filter_map(|planned| self.directories(planned)) {
-            let open = |directories: &[PathBuf; 2]| {
-                let [context, _] = directories;
+        for files in files {
+            let open = |(context, ..): &Files| {
                 SessionHandle::open(session.client(), (self.services)(), context)
             };
-            sessions.entry(directories).or_insert_with_key(open);
+            sessions.entry(files).or_insert_with_key(open);
         }
         sessions
     }
 
-    fn directories(&self, planned: &Planned) -> Option<[PathBuf; 2]> {
+    /// The files that the Dockerfile at `place` is built from.
+    fn files(&self, place: usize) -> Option<Files> {
+        let planned = self.plan.actions.get(place)?;
         let build = planned.action.build.as_ref()?;
-        Some(actions::directories(&self.plan.project, build))
+        let [context, dockerfile] = actions::directories(&self.plan.project, build);
+        // The engine leaves out of a cache what it has found by its session alone.
+        let alone = self.cache_to.contains_key(&place).then_some(place);
+        Some((context, dockerfile, alone))
     }
 
     /// The first action whose needs are all done.
@@ -324,6 +333,7 @@ impl Schedule<'_> {
                 .no_cache
                 .iter()
                 .any(|name| name.is_empty() || *name == planned.name),
+            cached_as: self.cache_to.get(&place).map(|_| place.to_string()),
         };
         let before = before
             .iter()

@@ -140,11 +140,6 @@ fn each_failure_is_told_when_the_others_go_on() {
 #[test]
 fn a_plan_s_caches_are_written_and_read() {
     let context = example("monorepo");
-    // Steps that no other test has run: of a result that is all cached the daemon exports nothing.
-    let new = format!("hello NAME {}\n", std::process::id());
-    for file in ["lib/words.txt", "web/index.html"] {
-        context.write(file, &new);
-    }
     let (one, all) = (
         "type=local,dest=cache,mode=max",
         "type=local,dest=cache-{action},mode=max",
@@ -160,10 +155,19 @@ fn a_plan_s_caches_are_written_and_read() {
     assert!(run.stderr.contains("would all write to"), "{}", run.stderr);
     let salt = format!("release=cache-{}", std::process::id());
     let args = ["web", "api", "--cache-to", all, "-w", &salt];
-    Dagger::up(context.path(), Engine::Mute, &args)
-        .run()
-        .expect(0);
-    assert!(context.join("cache-web/index.json").exists());
+    // The second time all is there already.
+    for _ in 0..2 {
+        for name in ["web", "api"] {
+            let _ = std::fs::remove_dir_all(context.join(&format!("cache-{name}")));
+        }
+        Dagger::up(context.path(), Engine::Mute, &args)
+            .run()
+            .expect(0);
+        for name in ["web", "api"] {
+            let index = format!("cache-{name}/index.json");
+            assert!(context.join(&index).exists(), "{index}");
+        }
+    }
     // Another daemon has none of it.
     let from = "type=local,src=cache-{action}";
     let args = [
