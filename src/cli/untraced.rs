@@ -25,6 +25,23 @@ impl Start<'_> {
         &self,
         work: impl AsyncFnOnce(Untraced) -> Result<u8, Failure>,
     ) -> Result<u8, Failure> {
+        self.until_stopped(async |untraced| {
+            let cancel = untraced.cancel.clone();
+            tokio::select! {
+                code = work(untraced) => code,
+                () = cancel.cancelled() => Err(Failure::Interrupted),
+            }
+        })
+    }
+
+    /// The same for a `work` that ends by itself when it is cancelled. Ctrl-C twice quits at once.
+    ///
+    /// # Errors
+    /// Those of `work`, and when the process cannot be set up.
+    pub(super) fn until_stopped(
+        &self,
+        work: impl AsyncFnOnce(Untraced) -> Result<u8, Failure>,
+    ) -> Result<u8, Failure> {
         let level = self.log_level;
         let log = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
@@ -38,10 +55,7 @@ impl Start<'_> {
         let code = runtime.block_on(async {
             let cancel = CancellationToken::new();
             interrupt::watch_quietly(cancel.clone())?;
-            tokio::select! {
-                code = work(Untraced { cancel: cancel.clone() }) => code,
-                () = cancel.cancelled() => Err(Failure::Interrupted),
-            }
+            work(Untraced { cancel }).await
         });
         runtime.shutdown_background();
         code

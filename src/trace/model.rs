@@ -127,6 +127,19 @@ pub enum Kind {
     Consumer,
 }
 
+impl Kind {
+    /// The word for it: `internal`, `client`, `server`, `producer`, `consumer`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
 /// How a span ended (OpenTelemetry span status).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Status {

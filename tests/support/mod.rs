@@ -12,6 +12,7 @@ mod mount;
 mod own_jaeger;
 mod proxy;
 mod relay;
+mod serve;
 mod waiting;
 
 pub(crate) use bed::{Bed, Engine, bed, bed_dir, engines};
@@ -23,4 +24,5 @@ pub(crate) use mount::Mount;
 pub(crate) use own_jaeger::OwnJaeger;
 pub(crate) use proxy::without_traceparent;
 pub(crate) use relay::relay;
+pub(crate) use serve::Serve;
 pub(crate) use waiting::{plain_span, push_all, waiting};

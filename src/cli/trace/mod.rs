@@ -11,6 +11,7 @@ mod path;
 mod pick;
 mod push;
 mod query;
+mod serve;
 mod show;
 mod text;
 mod waterfall;
@@ -53,6 +54,8 @@ pub(super) enum TraceCommand {
     Import(files::ImportArgs),
     /// Send the spans that wait because a destination did not take them
     Push(push::PushArgs),
+    /// Show the runs in a browser, and answer Jaeger's query API
+    Serve(serve::ServeArgs),
     /// Remove runs with their traces from the local store
     Rm(forget::RmArgs),
     /// Remove the oldest runs from the local store
@@ -69,6 +72,7 @@ pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failur
     let result = match command {
         TraceCommand::Verify(args) => return super::verify(args, env),
         TraceCommand::Exec(args) => return trace_exec::run(args, start),
+        TraceCommand::Serve(args) => return serve::run(args, start),
         TraceCommand::Rules(args) => trace_rules::list(args).map_err(Failure::from),
         TraceCommand::Explain(args) => trace_rules::explain(args).map_err(Failure::from),
         TraceCommand::List(args) => list::run(args, env),

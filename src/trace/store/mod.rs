@@ -14,6 +14,7 @@ mod process;
 mod retention;
 mod runs;
 mod schema;
+mod search;
 mod spans;
 mod spool;
 #[cfg(test)]
@@ -25,4 +26,5 @@ pub use error::StoreError;
 pub use open::Store;
 pub use retention::{Limits, Pruned};
 pub use runs::{NewRun, Run, RunFilter, RunId, State};
+pub use search::{Dependency, Operation, SpanFilter};
 pub use spool::{Asked, Claimed, Outgoing, SpoolLimits, SpoolRoute, Waiting};

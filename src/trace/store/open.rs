@@ -115,6 +115,14 @@ impl Store {
         })
     }
 
+    /// The same store over a connection of its own: its readers do not wait for the others.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn reopened(&self) -> Result<Self, StoreError> {
+        Self::at(self.path.as_ref().clone())
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -161,13 +161,7 @@ fn read(
         id: SpanId(unsigned(row.get(0)?)),
         parent: row.get::<_, Option<i64>>(1)?.map(unsigned).map(SpanId),
         name: row.get(2)?,
-        kind: match row.get(3)? {
-            1 => Kind::Client,
-            2 => Kind::Server,
-            3 => Kind::Producer,
-            4 => Kind::Consumer,
-            _ => Kind::Internal,
-        },
+        kind: kind(row.get(3)?),
         start_ns: unsigned(row.get(4)?),
         end_ns: unsigned(row.get(5)?),
         status: match row.get(6)? {
@@ -180,6 +174,17 @@ fn read(
         links: pack::to_links(&json(10)?),
         resource,
     })
+}
+
+/// A kind from a column.
+pub(super) fn kind(column: i64) -> Kind {
+    match column {
+        1 => Kind::Client,
+        2 => Kind::Server,
+        3 => Kind::Producer,
+        4 => Kind::Consumer,
+        _ => Kind::Internal,
+    }
 }
 
 /// A trace's id as a column.

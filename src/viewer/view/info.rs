@@ -59,6 +59,20 @@ pub enum RunState {
     Unfinished,
 }
 
+impl RunState {
+    /// A state by its name in JSON.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "running" => Self::Running,
+            "done" => Self::Done,
+            "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
+            "unfinished" => Self::Unfinished,
+            _ => return None,
+        })
+    }
+}
+
 /// How many steps ran, and how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Steps {

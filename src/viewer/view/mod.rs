@@ -19,3 +19,4 @@ pub use findings::{FindingRow, Findings, SkippedRow, findings};
 pub use info::{RunInfo, RunState, RunsView, Steps};
 pub use run::{RunView, Segment};
 pub use stored::RunList;
+pub(crate) use stored::state_of;

@@ -144,7 +144,8 @@ fn target(run: Option<&Run>, trace: TraceId, remote: Option<SpanId>) -> Target {
     })
 }
 
-fn state_of(run: &Run) -> RunState {
+/// How far a run is, or how its process ended.
+pub(crate) fn state_of(run: &Run) -> RunState {
     match (run.state, run.exit_code) {
         (State::Running, _) => RunState::Running,
         (State::Unfinished, _) => RunState::Unfinished,
