@@ -6,6 +6,7 @@
 
 pub mod buildkit;
 pub mod cli;
+pub mod document;
 pub mod engine;
 pub mod llb;
 pub mod plan;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use: the table in `docs/design.md`. `cli` may use everything.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 14] = [
     ("proto", &[]),
-    ("plan", &[]),
+    ("document", &[]),
+    ("plan", &["document"]),
     ("llb", &["proto"]),
     ("engine", &["buildkit"]),
     ("buildkit", &["proto"]),
@@ -19,7 +20,7 @@ const TABLE: [(&str, &[&str]); 13] = [
     ("progress", &[]),
     ("telemetry", &["trace", "proto"]),
     ("trace", &["proto"]),
-    ("verify", &["trace"]),
+    ("verify", &["trace", "document"]),
     ("viewer", &["trace", "verify", "proto"]),
     ("cli", &["*"]),
 ];

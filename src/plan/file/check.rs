@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::fault::Fault;
-use super::node::Position;
 use super::options;
-use super::schema::{Action, At, Document, Mount, Output};
-use super::similar::similar;
+use super::schema::{Action, Document, Mount, Output};
+use crate::document::{At, Fault, Position, similar};
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

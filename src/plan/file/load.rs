@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::check::{self, Named, Planned, SecretFrom};
-use super::fault::Fault;
-use super::node::{Node, Position, Value};
-use super::schema::{Action, At, Document};
-use super::similar::similar;
+use super::schema::{Action, Document};
 use super::values::{PLAN_BYTES, Values};
+use crate::document::{At, Fault, Node, Position, Value, similar};
 use crate::plan::PlanError;
 
 /// Names that are looked for, in this order.
@@ -221,7 +219,7 @@ fn parse(text: &str, toml: bool, given: Given<'_>, project: &Path) -> Result<Par
         std::mem::replace(node, empty)
     });
     values.put_into(&mut root)?;
-    let document = Document::deserialize(&root).map_err(super::decode::DecodeError::fault)?;
+    let document = Document::deserialize(&root).map_err(crate::document::DecodeError::fault)?;
     let secrets = check::secrets(&document, project)?;
     let named = match actions {
         Some(actions) => named(actions, values)?,
@@ -273,7 +271,7 @@ fn args(
         values.put_into(node)?;
         let read: Result<BTreeMap<String, super::schema::Scalar>, _> =
             Deserialize::deserialize(&*node);
-        let read = read.map_err(super::decode::DecodeError::fault)?;
+        let read = read.map_err(crate::document::DecodeError::fault)?;
         args.extend(read.into_iter().map(|(name, value)| (name, value.0)));
     }
     for (name, value) in given.with {
@@ -324,7 +322,7 @@ fn named(node: Node, values: Values<'_>) -> Result<Vec<Named>, Fault> {
             };
             values.put_into(&mut one)?;
             let decoded: At<Action> =
-                Deserialize::deserialize(&one).map_err(super::decode::DecodeError::fault)?;
+                Deserialize::deserialize(&one).map_err(crate::document::DecodeError::fault)?;
             let all: Vec<_> = combination.values().map(String::as_str).collect();
             let name = if all.is_empty() {
                 key.name.clone()
@@ -355,7 +353,7 @@ fn combinations(
     let at = matrix.at;
     let read: Result<BTreeMap<String, Vec<super::schema::Scalar>>, _> =
         Deserialize::deserialize(&*matrix);
-    for (name, choices) in read.map_err(super::decode::DecodeError::fault)? {
+    for (name, choices) in read.map_err(crate::document::DecodeError::fault)? {
         if choices.is_empty() || all.len().saturating_mul(choices.len()) > ACTIONS {
             let message = format!("the matrix has no or more than {ACTIONS} combinations");
             return Err(Fault::new(at, message));

@@ -4,16 +4,11 @@
 //! has its place in the file. Elsewhere: running the actions (`solve`). Start at [`PlanFile::load`].
 
 mod check;
-mod decode;
-mod fault;
 mod graph;
 mod load;
-mod node;
 mod options;
-mod places;
 mod schema;
 mod secrets;
-mod similar;
 mod values;
 
 #[cfg(test)]
@@ -21,13 +16,12 @@ mod hostile;
 #[cfg(test)]
 mod tests;
 
+pub use crate::document::{At, Fault, Position};
 pub use check::{Kind, Planned, SecretFrom};
-pub use fault::Fault;
 pub use graph::GraphFormat;
 pub use load::{Given, NAMES, PlanFile};
-pub use node::Position;
 pub use options::ulimit;
 pub use schema::{
-    Action, At, Build, CopyStep, Diff, FileStep, Git, Http, Local, Mount, NetworkMode, Output,
-    RmStep, SharingMode, Step, SymlinkStep, Words, json_schema,
+    Action, Build, CopyStep, Diff, FileStep, Git, Http, Local, Mount, NetworkMode, Output, RmStep,
+    SharingMode, Step, SymlinkStep, Words, json_schema,
 };

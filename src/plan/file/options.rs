@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::fault::Fault;
-use super::schema::{Action, At};
+use super::schema::Action;
+use crate::document::{At, Fault};
 
 impl Action {
     /// The names of the secrets that it uses, each with whether it may be missing.

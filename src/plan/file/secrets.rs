@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::check::SecretFrom;
-use super::fault::Fault;
 use super::load::PlanFile;
 use super::values::Env;
+use crate::document::Fault;
 use crate::plan::PlanError;
 
 impl PlanFile {

@@ -6,9 +6,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::fault::Fault;
-use super::node::{Node, Position, Value};
-use super::similar::similar;
+use crate::document::{Fault, Node, Position, Value, similar};
 
 /// Gives a variable of the environment.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -1,7 +1,7 @@
 //! The known name that a wrong one may have meant.
 
 /// The nearest of `known`, if it is near enough to have been meant.
-pub(super) fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = name.chars().count().clamp(2, 6) / 2;
     known
         .into_iter()

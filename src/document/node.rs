@@ -23,31 +23,44 @@ pub struct Position {
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) at: Position,
-    pub(super) value: Value,
+pub struct Node {
+    /// Its place.
+    pub at: Position,
+    /// The value.
+    pub value: Value,
 }
 
+/// A value of any format.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A whole number.
     Integer(i64),
+    /// Another number.
     Float(f64),
+    /// A text.
     Text(String),
+    /// Values.
     List(Vec<Node>),
     /// In the order of the file.
     Map(Vec<(Key, Node)>),
 }
 
+/// The name of a value in a map, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) at: Position,
-    pub(super) name: String,
+pub struct Key {
+    /// Its place.
+    pub at: Position,
+    /// The name.
+    pub name: String,
 }
 
 impl Node {
-    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+    /// The value of this name in a map.
+    pub fn get(&self, name: &str) -> Option<&Node> {
         let Value::Map(entries) = &self.value else {
             return None;
         };
@@ -57,7 +70,8 @@ impl Node {
             .map(|(_, node)| node)
     }
 
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
         let Value::Map(entries) = &mut self.value else {
             return None;
         };
@@ -68,7 +82,10 @@ impl Node {
     }
 
     /// Reads YAML, of which JSON is a part.
-    pub(super) fn from_yaml(text: &str) -> Result<Self, Fault> {
+    ///
+    /// # Errors
+    /// When it is none, has a key twice, or nests too deep; with the place.
+    pub fn from_yaml(text: &str) -> Result<Self, Fault> {
         // As YAML 1.2 has it: `y` and `no` are texts.
         let options = serde_saphyr::options! {
             strict_booleans: true,
@@ -85,7 +102,10 @@ impl Node {
     }
 
     /// Reads TOML.
-    pub(super) fn from_toml(text: &str) -> Result<Self, Fault> {
+    ///
+    /// # Errors
+    /// When it is none, or nests too deep; with the place.
+    pub fn from_toml(text: &str) -> Result<Self, Fault> {
         let places = Places::of(text);
         let parsed = DeTable::parse(text).map_err(|error| {
             let at = error

@@ -1,11 +1,11 @@
-//! What is wrong with a plan file, and where.
+//! What is wrong with a file, and where.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::node::Position;
 
-/// What is wrong with a plan file: the place, the line itself, and what to do.
+/// What is wrong with a file: the place, the line itself, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file.
@@ -21,7 +21,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(at: Position, message: impl Into<String>) -> Self {
+    /// Something wrong at this place.
+    pub fn new(at: Position, message: impl Into<String>) -> Self {
         Self {
             file: PathBuf::new(),
             at,
@@ -31,13 +32,16 @@ impl Fault {
         }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    /// With what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
     }
 
     /// With the file and its line.
-    pub(super) fn within(mut self, file: &Path, text: &str) -> Self {
+    #[must_use]
+    pub fn within(mut self, file: &Path, text: &str) -> Self {
         file.clone_into(&mut self.file);
         if let Some(index) = self.at.line.checked_sub(1) {
             let line = text.lines().nth(index.try_into().unwrap_or(usize::MAX));

@@ -13,12 +13,12 @@ use super::fault::Fault;
 use super::node::{Key, Node, Position, Value};
 use super::similar::similar;
 
-/// Under this name a type asks for its value's place; see [`super::schema::At`].
+/// Under this name a type asks for its value's place; see [`super::At`].
 pub(super) const AT: &str = "$dagger::At";
 
 /// What is wrong; the place is added by the innermost value that has one.
 #[derive(Debug)]
-pub(super) struct DecodeError(Fault, bool);
+pub struct DecodeError(Fault, bool);
 
 impl DecodeError {
     fn at(mut self, at: Position) -> Self {
@@ -28,7 +28,8 @@ impl DecodeError {
         self
     }
 
-    pub(super) fn fault(self) -> Fault {
+    /// What is wrong, and where.
+    pub fn fault(self) -> Fault {
         self.0
     }
 }
