@@ -70,10 +70,18 @@ pub(super) fn keep(kept: Option<Kept>, record: &mut RunRecord, env: &Env) {
 
 /// What may stay, by the environment; 0 lifts a limit.
 pub(super) fn limits(env: &Env, now: SystemTime) -> Limits {
-    Limits {
-        runs: limit(env, "DAGGER_TRACE_RUNS", RUNS),
-        since_ns: limit(env, "DAGGER_TRACE_DAYS", DAYS).map(|days| days_before(now, days)),
-        bytes: limit(env, "DAGGER_TRACE_MIB", MIB).map(|mib| mib.saturating_mul(1 << 20)),
+    lasting(env)(now)
+}
+
+/// What may stay by the environment, asked again and again by a process that lasts.
+pub(super) fn lasting(env: &Env) -> impl Fn(SystemTime) -> Limits + Send + 'static {
+    let runs = limit(env, "DAGGER_TRACE_RUNS", RUNS);
+    let days = limit(env, "DAGGER_TRACE_DAYS", DAYS);
+    let bytes = limit(env, "DAGGER_TRACE_MIB", MIB).map(|mib| mib.saturating_mul(1 << 20));
+    move |now| Limits {
+        runs,
+        since_ns: days.map(|days| days_before(now, days)),
+        bytes,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Spans in: one model of a trace, and where traces are read from.
 //!
-//! Lives here: the model, the Jaeger query client, the record of what a run exported.
+//! Lives here: the model, the Jaeger query client, the local store, OTLP and thrift, the record of what a run
+//! exported.
 //! Elsewhere: making spans (`telemetry`), judging them (`verify`). Start at [`model::Span`].
 
 pub mod critical_path;
@@ -13,3 +14,4 @@ pub mod otlp;
 pub mod report;
 pub mod spanstub;
 pub mod store;
+pub mod thrift;

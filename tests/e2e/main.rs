@@ -36,6 +36,7 @@ mod registry_token;
 mod same_as_buildctl;
 mod secrets;
 mod seed;
+mod serve_collector;
 mod serve_page;
 mod trace_commands;
 mod trace_context;

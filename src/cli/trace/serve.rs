@@ -1,18 +1,23 @@
-//! `dagger trace serve`: the page and Jaeger's query API on what the local store holds.
+//! `dagger trace serve`: the page and Jaeger's query API on what the local store holds, and receiving
+//! spans in Jaeger's place.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
+use axum::Router;
 use clap::Args;
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::diagnostic::Failure;
 use crate::cli::env::Env;
-use crate::cli::pipes;
 use crate::cli::traced::Start;
+use crate::cli::{pipes, retain};
 use crate::trace::store::Store;
+use crate::viewer::collector::{self, Encoding, Intake};
 use crate::viewer::server::{Hosts, Served, router, serve};
 
 /// Arguments of `dagger trace serve`.
@@ -24,9 +29,31 @@ pub(in crate::cli) struct ServeArgs {
     /// A name under which it may be asked, beside `localhost` and addresses; may be repeated
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Also receive spans, in Jaeger's place
+    #[arg(long)]
+    collector: bool,
+    #[command(flatten)]
+    addresses: CollectorArgs,
     /// Open the page in a browser ($BROWSER, else xdg-open)
     #[arg(long)]
     open: bool,
+}
+
+/// Where spans are received.
+#[derive(Debug, Args)]
+struct CollectorArgs {
+    /// With --collector: Jaeger's thrift over HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14268", value_parser = address, hide_short_help = true)]
+    collector_http: SocketAddr,
+    /// With --collector: Jaeger's agent, compact thrift in datagrams
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6831", value_parser = address, hide_short_help = true)]
+    collector_udp: SocketAddr,
+    /// With --collector: Jaeger's agent, binary thrift in datagrams
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6832", value_parser = address, hide_short_help = true)]
+    collector_udp_binary: SocketAddr,
+    /// With --collector: OTLP over HTTP, protobuf and JSON
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = address, hide_short_help = true)]
+    collector_otlp: SocketAddr,
 }
 
 /// `HOST:PORT`.
@@ -45,19 +72,69 @@ pub(super) fn run(args: &ServeArgs, start: Start<'_>) -> Result<u8, Failure> {
         help: "set HOME or XDG_STATE_HOME".into(),
     })?;
     let store = Store::open(&state)?;
+    let limits = retain::lasting(env);
+    let limits = Box::new(move || limits(SystemTime::now()));
     start.until_stopped(async |untraced| {
-        let listener = bind(args.listen, "--listen").await?;
-        let at = listener.local_addr()?;
+        let ended = untraced.cancel;
+        let mut serving = Vec::new();
+        let page = bind(args.listen, "--listen").await?;
+        if args.collector {
+            let intake = Intake::start(&store, limits)?;
+            serving = receivers(&args.addresses, &intake, &ended).await?;
+        }
+        let at = page.local_addr()?;
         warn_of(at);
         say(&format!("page and query API: http://{at}\n"))?;
         let hosts = Hosts::new(args.allow_host.iter().cloned());
-        let served = Served::new(&store, hosts, SystemTime::now, untraced.cancel.clone());
+        let served = Served::new(&store, hosts, SystemTime::now, ended.clone());
         if args.open {
             open(env, &format!("http://{}/", loopback(at)));
         }
-        serve(listener, router(served), untraced.cancel).await;
+        serving.push((page, router(served)));
+        let serving = serving
+            .into_iter()
+            .map(|(listener, routes)| serve(listener, routes, ended.clone()));
+        join_all(serving).await;
         Ok(0)
     })
+}
+
+/// Listens for spans in each of the ways, and says where.
+async fn receivers(
+    args: &CollectorArgs,
+    intake: &Intake,
+    ended: &CancellationToken,
+) -> Result<Vec<(TcpListener, Router)>, Failure> {
+    let http = bind(args.collector_http, "--collector-http").await?;
+    let otlp = bind(args.collector_otlp, "--collector-otlp").await?;
+    let (at_http, at_otlp) = (http.local_addr()?, otlp.local_addr()?);
+    say(&format!("collector: http://{at_http}/api/traces\n"))?;
+    say(&format!("OTLP: http://{at_otlp}/v1/traces\n"))?;
+    for (at, flag, encoding, what) in [
+        (
+            args.collector_udp,
+            "--collector-udp",
+            Encoding::Compact,
+            "agent",
+        ),
+        (
+            args.collector_udp_binary,
+            "--collector-udp-binary",
+            Encoding::Binary,
+            "agent (binary)",
+        ),
+    ] {
+        let here = collector::receive(at, encoding, intake.clone(), ended.clone())
+            .map_err(|error| refused(at, flag, &error))?;
+        say(&format!("{what}: {here}\n"))?;
+        warn_of_senders(here);
+    }
+    warn_of_senders(at_http);
+    warn_of_senders(at_otlp);
+    Ok(vec![
+        (http, collector::jaeger(intake.clone())),
+        (otlp, collector::otlp(intake.clone())),
+    ])
 }
 
 /// Listens there; `flag` is what chose it.
@@ -103,6 +180,12 @@ fn warn_of(at: SocketAddr) {
             address = %at,
             "anyone who reaches this address can read the traces: names, arguments and output of builds"
         );
+    }
+}
+
+fn warn_of_senders(at: SocketAddr) {
+    if !at.ip().is_loopback() {
+        tracing::warn!(address = %at, "anyone who reaches this address can add spans");
     }
 }
 

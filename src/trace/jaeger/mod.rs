@@ -7,7 +7,7 @@
 
 mod client;
 mod decode;
-mod span;
+pub(super) mod span;
 mod url;
 pub mod write;
 

@@ -85,20 +85,25 @@ fn links(json: &Json, trace: TraceId, parent: Option<SpanId>) -> Vec<Link> {
 
 fn event(json: &Json) -> Event {
     let mut attributes = tags(json.get("fields"));
-    // OpenTelemetry's exporters say `event`; others say `message` or `name`.
-    let named = ["event", "message", "name"]
-        .iter()
-        .find_map(|key| attributes.iter().position(|(name, _)| name == key));
-    let name = named.map(|at| attributes.remove(at).1.to_string());
     Event {
-        name: name.unwrap_or_default(),
+        name: take_event_name(&mut attributes),
         at_ns: micros(json.get("timestamp")).saturating_mul(1_000),
         attributes,
     }
 }
 
+/// Takes the field that is the event's name out of its attributes.
+pub(in crate::trace) fn take_event_name(attributes: &mut Attributes) -> String {
+    // OpenTelemetry's exporters say `event`; others say `message` or `name`.
+    let named = ["event", "message", "name"]
+        .iter()
+        .find_map(|key| attributes.iter().position(|(name, _)| name == key));
+    let name = named.map(|at| attributes.remove(at).1.to_string());
+    name.unwrap_or_default()
+}
+
 /// Takes the tags that stand for kind and status out of the attributes.
-fn take_kind_and_status(attributes: &mut Attributes) -> (Kind, Status) {
+pub(in crate::trace) fn take_kind_and_status(attributes: &mut Attributes) -> (Kind, Status) {
     let mut kind = Kind::Internal;
     let (mut error, mut ok, mut description) = (false, false, String::new());
     attributes.retain(|(key, value)| {

@@ -11,6 +11,7 @@ mod error;
 mod open;
 mod pack;
 mod process;
+mod receive;
 mod retention;
 mod runs;
 mod schema;

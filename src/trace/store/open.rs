@@ -123,6 +123,16 @@ impl Store {
         Self::at(self.path.as_ref().clone())
     }
 
+    /// From now on what this connection has written survives also a crash of the machine.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn make_durable(&self) -> Result<(), StoreError> {
+        self.with("write to", |connection| {
+            connection.pragma_update(None, "synchronous", "FULL")
+        })
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

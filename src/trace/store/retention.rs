@@ -33,7 +33,8 @@ const STEP: i64 = 10;
 
 impl Store {
     /// Removes the oldest runs that the limits do not allow. Runs that have not ended stay, and so
-    /// does the newest.
+    /// does the newest. Runs that were received count by age and size, not by number: a daemon sends
+    /// many small ones.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -53,7 +54,8 @@ impl Store {
                 let most = i64::try_from(most).unwrap_or(i64::MAX);
                 removed += connection.execute(
                     "DELETE FROM runs WHERE id IN
-                        (SELECT id FROM runs ORDER BY started_ns DESC, id DESC LIMIT -1 OFFSET ?)
+                        (SELECT id FROM runs WHERE process <> 'received'
+                         ORDER BY started_ns DESC, id DESC LIMIT -1 OFFSET ?)
                      AND (ended_ns IS NOT NULL OR pid = 0)",
                     [most],
                 )?;

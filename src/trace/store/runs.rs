@@ -7,6 +7,7 @@ use rusqlite::{Row, params};
 use super::error::StoreError;
 use super::open::Store;
 use super::process;
+use super::receive;
 use super::spans::{id, key, ns, of_key, unsigned};
 use crate::trace::model::{SpanId, TraceId};
 use crate::trace::report::RunRecord;
@@ -95,12 +96,12 @@ const COLUMNS: &str =
     (SELECT count(*) FROM spans WHERE spans.run = runs.id)";
 
 impl Store {
-    /// Takes down that a run begins.
+    /// Takes down that a run begins. What was received of its trace becomes its own.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn begin(&self, run: &NewRun) -> Result<RunId, StoreError> {
-        self.with("write to", |connection| {
+        self.writing(|connection| {
             connection.execute(
                 "INSERT INTO runs (trace, root, remote_parent, service, command, args, directory,
                     started_ns, pid, process, plan_digest)
@@ -119,7 +120,9 @@ impl Store {
                     run.plan_digest,
                 ],
             )?;
-            Ok(RunId(connection.last_insert_rowid()))
+            let id = RunId(connection.last_insert_rowid());
+            receive::adopt(connection, id, run.trace)?;
+            Ok(id)
         })
     }
 

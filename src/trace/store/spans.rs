@@ -17,9 +17,10 @@ const SELECT: &str = "SELECT s.id, s.parent, s.name, s.kind, s.start_ns, s.end_n
     FROM spans s JOIN resources r ON r.id = s.resource WHERE s.trace = ?";
 
 impl Store {
-    /// Appends spans of a run. One whose id the trace has already is left as it is.
+    /// Appends spans of a run. One whose id the trace has already is left as it is, unless what is there
+    /// went through Jaeger's microseconds and this has nanoseconds: then it is the original.
     ///
-    /// Returns how many were new.
+    /// Returns how many were new or better.
     ///
     /// # Errors
     /// When the store cannot be written; then none of them is in it.
@@ -78,7 +79,14 @@ pub(super) fn insert(
 ) -> rusqlite::Result<usize> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (trace, id) DO UPDATE SET
+            parent = excluded.parent, name = excluded.name, kind = excluded.kind,
+            start_ns = excluded.start_ns, end_ns = excluded.end_ns, status = excluded.status,
+            description = excluded.description, attributes = excluded.attributes,
+            events = excluded.events, links = excluded.links, resource = excluded.resource
+         WHERE start_ns % 1000 = 0 AND end_ns % 1000 = 0
+            AND start_ns = excluded.start_ns / 1000 * 1000
+            AND (excluded.start_ns % 1000 <> 0 OR excluded.end_ns % 1000 <> 0)",
     )?;
     let mut resources: HashMap<*const Resource, i64> = HashMap::new();
     let mut new = 0;

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # buildkitd with runc, on a unix socket and on TCP. The variant says where the
 # daemon exports its spans: `http` (the default) to Jaeger's collector, `udp` to
-# its agent, `mute` nowhere. They leave every 5 s, as everywhere; `quick` is
-# `http` with 0.2 s, for a test that is about something else. `tls` is `mute`
-# whose port asks for a certificate, and shows one for buildkitd.test.
+# its agent, `otlp` to its OTLP receiver over HTTP, `mute` nowhere. They leave
+# every 5 s, as everywhere; `quick` is `http` with 0.2 s, for a test that is
+# about something else. `tls` is `mute` whose port asks for a certificate, and
+# shows one for buildkitd.test.
 
-buildkitd_variants=(http udp mute quick tls)
+buildkitd_variants=(http udp otlp mute quick tls)
 
 buildkitd_up() {
     local exports socket otel_socket
@@ -13,6 +14,7 @@ buildkitd_up() {
     case $variant in
     http | quick) exports=$(bed .jaeger.collector_url) ;;
     udp) exports=$(bed .jaeger.agent) ;;
+    otlp) exports=$(bed .jaeger.otlp_http_url) ;;
     mute | tls) exports=none ;;
     esac
     [[ -n $exports ]] || { say "$service:$variant exports to jaeger: start that before it"; return 1; }
@@ -42,6 +44,7 @@ buildkitd_start() { # PORT
     local home=$dir/$name trace=("JAEGER_TRACE=$exports")
     case $variant in
     mute | tls) trace=(OTEL_TRACES_EXPORTER=none) ;;
+    otlp) trace=("OTEL_EXPORTER_OTLP_ENDPOINT=$exports" OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf) ;;
     quick) trace+=(OTEL_BSP_SCHEDULE_DELAY=200) ;;
     esac
     mkdir -p "$home"
