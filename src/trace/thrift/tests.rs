@@ -148,11 +148,10 @@ impl Writer<'_> {
     }
 }
 
-/// The spans in each of the three ways, with what reads them.
-fn encoded(
-    resource: &Resource,
-    spans: &[Span],
-) -> Vec<(Vec<u8>, fn(&[u8]) -> Result<Batch, ThriftError>)> {
+type Read = fn(&[u8]) -> Result<Batch, ThriftError>;
+
+/// The spans in each of the ways, with what reads them.
+fn encoded(resource: &Resource, spans: &[Span]) -> Vec<(Vec<u8>, Read)> {
     let mut collected_bytes = Vec::new();
     Writer(&mut TBinaryOutputProtocol::new(&mut collected_bytes, true)).batch(resource, spans);
     let mut agent_bytes = Vec::new();
