@@ -52,6 +52,27 @@ impl Store {
         })
     }
 
+    /// The spans of a trace that are known to have begun and have not ended, in order of start; their end
+    /// is their start. Those of processes that are gone are among them until they are ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open_spans(&self, trace: TraceId) -> Result<Vec<Span>, StoreError> {
+        self.with("read", |connection| {
+            let mut resources = HashMap::new();
+            connection
+                .prepare_cached(
+                    "SELECT s.id, s.parent, s.name, s.kind, s.start_ns, s.start_ns, 0,
+                            NULL, s.attributes, '[]', '[]', s.resource, r.service, r.attributes
+                     FROM open_spans s JOIN resources r ON r.id = s.resource
+                     WHERE s.trace = ?1 AND s.id NOT IN (SELECT id FROM spans WHERE trace = ?1)
+                     ORDER BY s.start_ns, s.id",
+                )?
+                .query_map([key(trace)], |row| read(row, trace, &mut resources))?
+                .collect()
+        })
+    }
+
     /// Those of a trace's spans that have these ids; one that is not there is left out.
     ///
     /// # Errors

@@ -24,19 +24,41 @@ export async function getJson(path) {
 export const getRuns = () => getJson("api/dagger/runs");
 export const getRun = (trace) => getJson(`api/dagger/runs/${encodeURIComponent(trace)}`);
 
-// Calls `changed(trace)` for each run that changed, `alive(truth)` when the line comes and goes.
+// The run of the same kind that began before this one; null if there is none.
+export async function runBefore({ name, directory, service, started_ms, trace }) {
+  const asked = new URLSearchParams({ name, until_ms: started_ms, limit: 5, ...(directory ? { directory } : { service }) });
+  const { runs } = await getJson(`api/dagger/runs?${asked}`);
+  return runs.find((run) => run.trace !== trace) ?? null;
+}
+
+// Calls `changed(trace)` for each run that changed, with null if that may be any, and `alive(truth)`
+// when the line comes and goes. A page that nobody sees holds no line: a browser has few of them.
 export function listen(changed, alive) {
-  const events = new EventSource("api/dagger/events");
-  events.addEventListener("run", (event) => {
-    let trace = null;
-    try {
-      trace = JSON.parse(event.data).trace ?? null;
-    } catch {
-      // A message that is no JSON says only that something changed.
-    }
-    changed(trace);
-  });
-  events.onopen = () => alive(true);
-  events.onerror = () => alive(false);
-  return () => events.close();
+  let events = null, met = false;
+  const open = () => {
+    events = new EventSource("api/dagger/events");
+    events.addEventListener("run", (event) => changed(JSON.parse(event.data).trace));
+    events.addEventListener("reset", () => changed(null));
+    // Of what happened while there was no line nothing is told.
+    events.addEventListener("hello", () => {
+      if (met) changed(null);
+      met = true;
+    });
+    events.onopen = () => alive(true);
+    events.onerror = () => alive(false);
+  };
+  const close = () => {
+    events?.close();
+    events = null;
+  };
+  const turn = () => {
+    if (document.hidden) close();
+    else if (!events) open();
+  };
+  document.addEventListener("visibilitychange", turn);
+  turn();
+  return () => {
+    document.removeEventListener("visibilitychange", turn);
+    close();
+  };
 }

@@ -67,7 +67,7 @@ function table(title, list) {
 }
 
 // A text that can be copied as it is.
-function copied(text) {
+export function copied(text) {
   const button = h("button", { class: "plain copy", title: "copy", "aria-label": `copy ${text.slice(0, 40)}` }, icon("copy", ""));
   button.addEventListener("click", async () => {
     try {

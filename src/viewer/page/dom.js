@@ -29,6 +29,16 @@ export function replace(element, ...children) {
   return element;
 }
 
+const CAN_BE_FOCUSED = "a[href], button, input, [tabindex]";
+
+// The same for what is drawn again while it is read: the focus stays where it was.
+export function refill(element, ...children) {
+  const at = element.contains(document.activeElement) ? [...element.querySelectorAll(CAN_BE_FOCUSED)].indexOf(document.activeElement) : -1;
+  replace(element, ...children);
+  if (at >= 0) element.querySelectorAll(CAN_BE_FOCUSED)[at]?.focus({ preventScroll: true });
+  return element;
+}
+
 // Calls `work` once in the next frame, however often it is asked.
 export function inNextFrame(work) {
   let asked = false;

@@ -6,8 +6,8 @@ const KEYS = {
   runs: [["↑ ↓", "choose a run"], ["Enter", "open it"], ["x", "mark it to be compared"], ["c", "compare the two that are marked"], ["/", "filter"]],
   run: [["↑ ↓  j k", "previous, next span"], ["← →", "collapse, expand; then parent, first child"], ["PgUp PgDn Home End", "further"], ["Enter", "the span's details"],
     ["+ −  w s", "zoom in, out"], ["a d", "move the window"], ["f", "zoom to the span"], ["0", "all of the run"], ["drag", "over the times: zoom to that part"], ["Ctrl wheel", "zoom where the pointer is"],
-    ["/", "search"], ["n N", "next, previous match"], ["c", "critical path"], ["o", "the step's output in place"], ["[ ]", "collapse, expand a level"],
-    ["1 2 3 4", "waterfall, table, flame graph, findings"], ["y", "copy a link to what you see"], ["Esc", "close"]],
+    ["/", "search"], ["n N", "next, previous match"], ["e", "next failure"], ["c", "critical path"], ["o", "the step's output in place"], ["[ ]", "collapse, expand a level"],
+    ["1 2 3 4 5", "the views, in their order"], ["y", "copy a link to what you see"], ["Esc", "close"]],
   compare: [["/", "filter"]],
 };
 

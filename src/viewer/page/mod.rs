@@ -36,6 +36,8 @@ static MODULES: &[Asset] = &[
     module("waterfall.js", include_str!("waterfall.js")),
     module("table.js", include_str!("table.js")),
     module("flame.js", include_str!("flame.js")),
+    module("graph.js", include_str!("graph.js")),
+    module("plan.js", include_str!("plan.js")),
     module("findings.js", include_str!("findings.js")),
     module("compare.js", include_str!("compare.js")),
     module("runs.js", include_str!("runs.js")),

@@ -86,6 +86,31 @@ export class Trace {
     return "done";
   }
 
+  // While it is under way: what is open lasts until now, and so does all of it.
+  reach(now_ms) {
+    const now = Math.round(now_ms * 1_000 - this.view.zero_us);
+    const { dur, flags, start } = this.spans;
+    let latest = Math.max(this.duration, 1);
+    for (let row = 0; row < this.size; row++) {
+      if (!(flags[row] & OPEN)) continue;
+      dur[row] = Math.max(dur[row], now - start[row]);
+      latest = Math.max(latest, start[row] + dur[row]);
+    }
+    this.duration = latest;
+  }
+
+  // What failed first: the failed spans that have no failed one below them, cancelled ones apart.
+  failures() {
+    const above = new Set(), found = [];
+    for (let row = this.size - 1; row >= 0; row--) {
+      if (!this.is(row, ERROR)) continue;
+      if (!above.has(row) && !this.is(row, CANCELLED)) found.unshift(row);
+      above.add(this.spans.parent[row]);
+    }
+    const steps = found.filter((row) => this.is(row, STEP));
+    return steps.length ? steps : found;
+  }
+
   root() {
     for (let row = 0; row < this.size; row++) if (!this.is(row, MISSING)) return row;
     return -1;

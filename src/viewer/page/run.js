@@ -1,17 +1,18 @@
 // One run: what it was, and the views of it.
-import { h, inNextFrame, replace } from "./dom.js";
+import { h, inNextFrame, refill, replace } from "./dom.js";
 import { ago, clock, duration, percent, whole } from "./format.js";
 import { icon, WORDS } from "./icons.js";
 import { ERROR, MISSING, OPEN, REMOTE, SEARCH_HELP, STEP, Trace } from "./model.js";
-import { getRun, listen } from "./api.js";
-import { patchState, readState } from "./state.js";
+import { getRun, listen, runBefore } from "./api.js";
+import { address, patchState, readState } from "./state.js";
 import { Waterfall } from "./waterfall.js";
-import { detail } from "./detail.js";
+import { copied, detail } from "./detail.js";
 import { groupTable } from "./table.js";
 import { flameGraph } from "./flame.js";
 import { findingsList } from "./findings.js";
+import { actionsOf, planGraph } from "./plan.js";
 
-const VIEWS = [["waterfall", "Waterfall"], ["table", "Table"], ["flame", "Flame graph"], ["findings", "Findings"]];
+const VIEWS = [["waterfall", "Waterfall"], ["table", "Table"], ["flame", "Flame graph"], ["plan", "Plan"], ["findings", "Findings"]];
 const OPEN_OUTPUTS = 2;
 
 export async function runPage(root, state, head, given) {
@@ -22,22 +23,25 @@ export async function runPage(root, state, head, given) {
 
 class RunPage {
   constructor(root, head, trace, alone) {
-    this.trace = trace;
+    this.alone = alone;
+    this.take(trace);
     this.closed = new Set();
     this.outputs = new Set();
     this.matches = new Set();
     this.matchList = [];
     this.summary = h("div", { class: "summary" });
+    this.took = h("span");
     this.tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "views" });
     this.search = h("input", { type: "search", placeholder: "search spans", title: SEARCH_HELP, "aria-label": "search spans" });
     this.count = h("span", { class: "quiet count", role: "status" });
+    this.onlyButton = h("button", { class: "chip", title: "hide what does not match", onclick: () => this.set({ only: this.only ? null : "1" }) }, "only matches");
     this.pathButton = h("button", { class: "chip", onclick: () => this.togglePath() }, h("i", { class: "path-sample" }), " critical path");
     this.content = h("div", { class: "content" });
     this.side = h("aside", { class: "detail", "aria-label": "span" });
     this.waterfall = new Waterfall(this);
     const step = (by, shape, name) => h("button", { class: "plain", title: name, "aria-label": name, onclick: () => this.nextMatch(by) }, icon(shape, ""));
     replace(root, head("run"), h("main", { class: "run" }, this.summary,
-      h("div", { class: "tools" }, this.tabs, h("span", { class: "search" }, this.search, this.count, step(-1, "up", "previous match (N)"), step(1, "down", "next match (n)")), this.pathButton),
+      h("div", { class: "tools" }, this.tabs, h("span", { class: "search" }, this.search, this.count, step(-1, "up", "previous match (N)"), step(1, "down", "next match (n)")), this.onlyButton, this.pathButton),
       h("div", { class: "with-side" }, this.content, this.side)));
     this.search.addEventListener("input", () => this.set({ q: this.search.value || null }));
     this.search.addEventListener("keydown", (event) => {
@@ -51,6 +55,13 @@ class RunPage {
     this.first = true;
     this.apply();
     if (!alone) this.follow();
+  }
+
+  take(trace) {
+    this.trace = trace;
+    this.views = VIEWS.filter(([name]) => name !== "plan" || actionsOf(trace).length > 0);
+    this.failures = trace.failures();
+    if (trace.run.state === "running") trace.reach(Date.now());
   }
 
   // While the run is not over, what is new comes in by itself.
@@ -68,12 +79,32 @@ class RunPage {
         }
       }, 500);
     }, () => {});
+    const clock = setInterval(() => this.tick(), 1_000);
+    const { unfollow } = this;
+    this.unfollow = () => {
+      unfollow();
+      clearInterval(clock);
+      clearTimeout(waiting);
+    };
+  }
+
+  // What is under way goes on, also while nothing new is known of it.
+  tick() {
+    const { trace } = this;
+    if (trace.run.state !== "running") return;
+    const all = this.window[0] === 0 && this.window[1] === trace.duration;
+    trace.reach(Date.now());
+    if (all) this.window = [0, trace.duration];
+    this.took.textContent = `${duration(trace.duration)} so far`;
+    if (this.viewName() !== "waterfall") return;
+    this.waterfall.redraw();
+    this.waterfall.drawMap();
   }
 
   renew(view) {
     const ids = (rows) => new Set([...rows].map((row) => this.trace.spans.id[row]));
     const [closed, outputs] = [ids(this.closed), ids(this.outputs)];
-    this.trace = new Trace(view);
+    this.take(new Trace(view));
     const rows = (set) => new Set([...set].map((id) => this.trace.rowOf.get(id)).filter((row) => row !== undefined));
     this.closed = rows(closed);
     this.outputs = rows(outputs);
@@ -98,15 +129,18 @@ class RunPage {
     const zoom = /^(\d+)-(\d+)$/.exec(params.zoom ?? "");
     this.window = zoom && Number(zoom[2]) > Number(zoom[1]) ? [Number(zoom[1]), Number(zoom[2])] : [0, trace.duration];
     this.critical = params.path === "1";
+    this.only = params.only === "1";
     if (document.activeElement !== this.search) this.search.value = params.q ?? "";
     this.find(params.q ?? "");
     this.drawSummary();
     this.drawTools();
     this.drawContent();
     this.drawSide();
-    if (this.first && this.selected >= 0) {
-      this.unfold(this.selected);
-      requestAnimationFrame(() => this.waterfall.reveal(this.selected));
+    if (this.first) {
+      // A build that failed is opened for the sake of what failed.
+      const sought = this.selected >= 0 ? this.selected : params.zoom || params.q ? -1 : this.failures[0] ?? -1;
+      if (sought >= 0) this.unfold(sought);
+      requestAnimationFrame(() => this.waterfall.reveal(sought));
     }
     this.first = false;
   }
@@ -130,6 +164,12 @@ class RunPage {
     this.found = this.trace;
     this.matchList = this.trace.search(query);
     this.matches = new Set(this.matchList);
+    this.around = new Set(this.matchList.flatMap((row) => this.trace.ancestors(row)));
+  }
+
+  // Whether a row is in the waterfall at all.
+  keeps(row) {
+    return !this.only || !this.query || this.matches.has(row) || this.around.has(row);
   }
 
   dims(row) {
@@ -145,22 +185,26 @@ class RunPage {
     for (const segments of this.trace.pathOf.values()) for (const [start, end] of segments) path += end - start;
     let missing = 0;
     for (let row = 0; row < size; row++) if ((spans.flags[row] & (MISSING | REMOTE | OPEN)) === MISSING) missing++;
-    replace(this.summary,
+    this.took.textContent = run.duration_us === null ? `${duration(whole_us)} so far` : duration(run.duration_us);
+    refill(this.summary,
       h("div", { class: "title" }, h("span", { class: `state s-${run.state}` }, icon(run.state, ""), " ", WORDS[run.state]),
         h("h1", null, run.name || "trace", h("span", { class: "args" }, " ", run.args.join(" "))),
         run.directory ? h("span", { class: "dir quiet", title: run.directory }, run.directory) : null,
-        h("code", { class: "id quiet" }, run.trace)),
+        h("span", { class: "id quiet" }, copied(run.trace))),
       h("div", { class: "facts" },
-        fact("took", run.duration_us === null ? `${duration(whole_us)} so far` : duration(run.duration_us ?? whole_us)),
+        fact("took", this.took),
         fact("started", h("span", { title: clock(run.started_ms) }, ago(run.started_ms))),
         steps ? fact("steps", whole(steps.total)) : null,
         steps ? fact("cached", `${steps.cached}`, h("span", { class: "quiet" }, ` ${percent(steps.cached, steps.total)}`)) : null,
-        steps?.failed ? fact("failed", h("span", { class: "bad" }, steps.failed)) : null,
+        this.failures.length ? fact("failed", h("button", { class: "link bad", title: "go to the next failure (e)", onclick: () => this.nextFailure() }, this.failures.length)) : null,
         fact("spans", whole(run.spans || size)),
         missing ? fact("missing", h("span", { class: "bad" }, missing)) : null,
         run.exit_code === null ? null : fact("exit code", run.exit_code),
         h("div", { class: "services" }, this.trace.services.slice(0, 6).map((service) => h("button", { class: "chip", title: "search for its spans", onclick: () => this.set({ q: `service=${/\s/.test(service) ? `"${service}"` : service}` }) },
-          h("i", { class: `dot c${this.serviceColour(service)}` }), service)))),
+          h("i", { class: `dot c${this.serviceColour(service)}` }), service))),
+        this.alone ? null : h("div", { class: "links" },
+          h("button", { class: "link", title: "with the run before it of the same command and directory", onclick: (event) => this.compareBefore(event.currentTarget) }, "compare with the run before"),
+          h("a", { href: `api/traces/${run.trace}?prettyPrint=true`, title: "all spans, in Jaeger's JSON" }, "JSON"))),
       run.error ? h("pre", { class: "error-text" }, run.error) : null);
   }
 
@@ -169,16 +213,35 @@ class RunPage {
     return this.trace.colours[at] ?? 9;
   }
 
+  async compareBefore(button) {
+    try {
+      const before = await runBefore(this.trace.run);
+      if (before) location.hash = address("compare", [before.trace, this.trace.run.trace]);
+      else button.replaceWith(h("span", { class: "quiet" }, "there is no run before it"));
+    } catch (error) {
+      button.replaceWith(h("span", { class: "bad" }, error.message));
+    }
+  }
+
+  nextFailure() {
+    const next = this.failures.find((row) => row > this.selected) ?? this.failures[0];
+    if (next === undefined) return;
+    if (this.viewName() !== "waterfall") this.show("waterfall");
+    this.select(next, true);
+  }
+
   viewName() {
-    return VIEWS.some(([name]) => name === this.params.view) ? this.params.view : "waterfall";
+    return this.views.some(([name]) => name === this.params.view) ? this.params.view : "waterfall";
   }
 
   drawTools() {
     const now = this.viewName(), { found } = this.trace.view.findings;
-    replace(this.tabs, VIEWS.map(([name, title]) => h("button", { role: "tab", "aria-selected": String(name === now), tabindex: name === now ? "0" : "-1", onclick: () => this.show(name) }, title,
+    refill(this.tabs, this.views.map(([name, title]) => h("button", { role: "tab", "aria-selected": String(name === now), tabindex: name === now ? "0" : "-1", onclick: () => this.show(name) }, title,
       name === "findings" && found.length ? h("span", { class: `badge ${found.some((finding) => finding.severity === "error") ? "error" : "warn"}` }, found.length) : null)));
     this.pathButton.setAttribute("aria-pressed", String(this.critical));
     this.pathButton.hidden = !this.trace.pathOf.size;
+    this.onlyButton.setAttribute("aria-pressed", String(this.only));
+    this.onlyButton.hidden = !this.query && !this.only;
     this.drawCount();
   }
 
@@ -196,13 +259,15 @@ class RunPage {
       this.waterfall.drawMap();
       return;
     }
-    replace(this.content, { table: groupTable, flame: flameGraph, findings: findingsList }[now](this));
+    refill(this.content, { table: groupTable, flame: flameGraph, plan: planGraph, findings: findingsList }[now](this));
   }
 
   drawSide() {
     this.side.hidden = this.selected < 0;
-    replace(this.side, this.selected < 0 ? null : detail(this, this.selected));
-    this.side.scrollTop = 0;
+    const id = this.selected < 0 ? null : this.trace.spans.id[this.selected];
+    refill(this.side, id === null ? null : detail(this, this.selected));
+    if (this.sideOf !== id) this.side.scrollTop = 0;
+    this.sideOf = id;
   }
 
   show(name) {
@@ -342,7 +407,8 @@ class RunPage {
         this.zoom([start - size * 0.05, start + size * 1.05]);
       },
       "[": () => this.closeLevel(-1), "]": () => this.closeLevel(1),
-      1: () => this.show("waterfall"), 2: () => this.show("table"), 3: () => this.show("flame"), 4: () => this.show("findings"),
+      ...Object.fromEntries(VIEWS.map((_, at) => [at + 1, () => this.views[at] && this.show(this.views[at][0])])),
+      e: () => this.nextFailure(),
       y: () => navigator.clipboard?.writeText(location.href).catch(() => {}),
       Escape: () => { if (this.selected >= 0) this.select(-1); else if (this.query) this.set({ q: null }); },
     };

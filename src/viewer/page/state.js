@@ -1,7 +1,7 @@
 // Where the reader is: all of it is in the address's hash, so that every view can be linked to.
 //
 //   #/                                   the runs           ?q= &state=
-//   #/run/TRACE                          one run            ?view= &span= &zoom= &q= &path=1 &closed= &out=
+//   #/run/TRACE                          one run            ?view= &span= &zoom= &q= &only=1 &path=1 &closed= &out= &sort= &flame=
 //   #/compare/TRACE/TRACE                two runs           ?q= &all=1
 
 export function readState() {

@@ -58,6 +58,10 @@ export class Waterfall {
     const row = [], line = [];
     const ends = trace.spans.end;
     for (let at = 0; at < trace.size; ) {
+      if (!this.page.keeps(at)) {
+        at++;
+        continue;
+      }
       row.push(at);
       line.push(-1);
       if (outputs.has(at)) {
@@ -195,7 +199,7 @@ export class Waterfall {
         cell.append(h("div", { class: "path", style: { left: `${a}%`, width: `${b - a}%` } }));
       }
     }
-    const text = trace.is(row, OPEN) ? "under way" : trace.is(row, MISSING) ? (trace.is(row, REMOTE) ? "elsewhere" : "not in the trace") : duration(trace.dur(row));
+    const text = trace.is(row, OPEN) ? `${duration(trace.dur(row))} so far` : trace.is(row, MISSING) ? (trace.is(row, REMOTE) ? "elsewhere" : "not in the trace") : duration(trace.dur(row));
     const side = right < 86 ? "after" : left > 14 ? "before" : "inside";
     const put = side === "after" ? { left: `${right}%` } : side === "before" ? { right: `${100 - left}%` } : { right: "0" };
     cell.append(h("span", { class: `took ${side}`, style: put }, text));

@@ -1,6 +1,6 @@
 //! The spans of a run, column by column: half the bytes of one object a span, and read in one go.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -84,7 +84,7 @@ pub enum Flag {
     Retried = 256,
     /// Its parents go round in a circle.
     Circle = 512,
-    /// A missing one that has not ended yet: its run is under way.
+    /// It has not ended yet: its run is under way. With [`Flag::Missing`], its name is not known either.
     Open = 1024,
 }
 
@@ -155,6 +155,15 @@ impl Spans {
             }
         }
         (columns, makers.rows)
+    }
+
+    /// Marks the rows with these ids.
+    pub(super) fn mark(&mut self, ids: &HashSet<String>, flag: Flag) {
+        for (id, flags) in self.id.iter().zip(&mut self.flags) {
+            if ids.contains(id) {
+                *flags |= flag as u16;
+            }
+        }
     }
 
     /// What only few spans have.

@@ -1,5 +1,7 @@
 //! What is known of a run without looking at its spans: a row of the list, the head of its page.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::trace::model::{Span, Value};
@@ -20,7 +22,7 @@ pub struct RunInfo {
     pub run: Option<i64>,
     /// What to call it: `dagger up`, or the name of the trace's first span.
     pub name: String,
-    /// The arguments, secrets taken out.
+    /// The arguments behind the command, secrets taken out.
     pub args: Vec<String>,
     /// The project's directory.
     pub directory: String,
@@ -128,16 +130,54 @@ impl RunInfo {
 
 impl Steps {
     /// Counts the steps among the spans; `None` if there are none.
+    ///
+    /// The daemon has a span of its own for a step that ran: it counts only where nobody else tells.
     pub fn of(spans: &[Span]) -> Option<Self> {
-        let mut steps = Self::default();
-        for span in spans
+        let told = spans
             .iter()
-            .filter(|span| matches!(span.attribute("vertex"), Some(Value::Str(_))))
-        {
-            steps.total += 1;
-            steps.cached += u64::from(span.flag("buildkit.cached") == Some(true));
-            steps.failed += u64::from(span.is_error());
+            .any(|span| span.attribute("buildkit.cached").is_some());
+        let mut seen = HashSet::new();
+        let mut steps = Self::default();
+        for span in spans {
+            let Some(Value::Str(vertex)) = span.attribute("vertex") else {
+                continue;
+            };
+            let counts = match told {
+                true => span.attribute("buildkit.cached").is_some(),
+                false => seen.insert(vertex),
+            };
+            if counts {
+                steps.total += 1;
+                steps.cached += u64::from(span.flag("buildkit.cached") == Some(true));
+                steps.failed += u64::from(span.is_error());
+            }
         }
         (steps.total > 0).then_some(steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::viewer::view::testing::{Built, span};
+
+    fn steps(built: impl IntoIterator<Item = Built>) -> Option<Steps> {
+        Steps::of(&built.into_iter().map(Built::done).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn step_and_the_daemons_span_of_it_are_one() {
+        let ours = span(1).step("sha256:1", Some(true));
+        let other = span(2).step("sha256:2", Some(false));
+        let daemons = span(3).step("sha256:2", None);
+        let counted = steps([ours, other, daemons]).unwrap();
+        assert_eq!((counted.total, counted.cached), (2, 1));
+    }
+
+    #[test]
+    fn steps_that_only_the_daemon_tells_of_are_counted_once_each() {
+        let spans = [1, 1, 2].map(|digest| span(1).step(&format!("sha256:{digest}"), None));
+        assert_eq!(steps(spans).unwrap().total, 2);
+        assert_eq!(steps([span(1)]), None);
     }
 }

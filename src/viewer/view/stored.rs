@@ -1,7 +1,8 @@
 //! The documents of what the local store holds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::columns::Flag;
 use super::findings::{Findings, findings};
 use super::info::{RunInfo, RunState, RunsView, Steps};
 use super::run::{RunView, Segment};
@@ -69,6 +70,9 @@ impl RunInfo {
         let cancelled = root.is_some_and(|root| root.flag("dagger.cancelled") == Some(true));
         let took = |ended: u64| ended.saturating_sub(begun.started_ns) / 1_000;
         let args = begun.args.trim();
+        let args = args
+            .strip_prefix(&*begun.command)
+            .map_or(args, str::trim_start);
         Self {
             trace: begun.trace.to_string(),
             run: Some(run.id.0),
@@ -108,7 +112,30 @@ impl RunView {
         if run.is_none() && spans.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Self::of_run(run, &spans)))
+        let open = match run.map(state_of) {
+            Some(RunState::Running) => store.open_spans(trace)?,
+            _ => Vec::new(),
+        };
+        Ok(Some(Self::of_run_at_work(run, spans, open)))
+    }
+
+    /// The same with the spans that have not ended: they last for as long as anything is known.
+    fn of_run_at_work(run: Option<&Run>, mut spans: Vec<Span>, mut open: Vec<Span>) -> Self {
+        if open.is_empty() {
+            return Self::of_run(run, &spans);
+        }
+        let ids: HashSet<String> = open.iter().map(|span| span.id.to_string()).collect();
+        let times = |span: &Span| span.start_ns.max(span.end_ns);
+        let latest = spans.iter().chain(&open).map(times).max().unwrap_or(0);
+        for span in &mut open {
+            span.end_ns = latest;
+        }
+        let ended = spans.len();
+        spans.append(&mut open);
+        let mut view = Self::of_run(run, &spans);
+        view.run.spans = ended;
+        view.spans.mark(&ids, Flag::Open);
+        view
     }
 
     /// The document of a trace's spans, and of the run that made them if it is known.
@@ -169,7 +196,7 @@ mod tests {
             remote_parent: None,
             service: "dagger".into(),
             command: "up".into(),
-            args: "--push".into(),
+            args: "up --push".into(),
             directory: "/srv/project".into(),
             started_ns: span(1).done().start_ns,
             pid,
@@ -192,11 +219,20 @@ mod tests {
             view.spans.flags[0],
             Flag::Missing as u16 | Flag::Open as u16
         );
+        // Once their names are known they are rows like others.
+        store
+            .note_open(run, &[span(1).done(), span(3).under(1).at(2, 2).done()])
+            .unwrap();
+        let view = RunView::of_store(&store, TraceId(1)).unwrap().unwrap();
+        assert_eq!(view.spans.flags, [Flag::Open as u16, 0, Flag::Open as u16]);
+        assert_eq!(view.spans.dur, [4_000, 3_000, 2_000]);
+        assert_eq!(view.run.spans, 1);
         let list = RunList::default().read(&store).unwrap();
         assert_eq!(
             (list.runs[0].name.as_str(), list.runs[0].duration_us),
             ("dagger up", None)
         );
+        assert_eq!(list.runs[0].args, ["--push"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::trace::model::{Kind, Resource, Span, SpanId, Status, TraceId};
+use crate::trace::model::{Kind, Resource, Span, SpanId, Status, TraceId, Value};
 
 /// A span under construction.
 #[derive(Clone)]
@@ -40,6 +40,16 @@ impl Built {
     pub(super) fn at(mut self, start: u64, end: u64) -> Self {
         self.0.end_ns = self.0.start_ns + end * 1_000_000;
         self.0.start_ns += start * 1_000_000;
+        self
+    }
+
+    /// A step with this digest; `cached` is what `dagger` knows of it and the daemon does not tell.
+    pub(super) fn step(mut self, vertex: &str, cached: Option<bool>) -> Self {
+        let mut set = |key: &str, value| self.0.attributes.push((key.into(), value));
+        set("vertex", Value::Str(vertex.into()));
+        if let Some(cached) = cached {
+            set("buildkit.cached", Value::Bool(cached));
+        }
         self
     }
 
