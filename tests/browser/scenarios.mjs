@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Browser } from "./chromium.mjs";
+import { served } from "./served.mjs";
 import { serve } from "./site.mjs";
 
 const id = (short) => short + "7be1c04d92f36e8a5b1d7c2e9f0a43";
@@ -43,7 +44,7 @@ const scenarios = {
     await open(page, site, "", "tr[data-trace]");
     await page.shows(".live:not(.off)");
     site.replace("/api/dagger/runs", "live/runs-early.json", LIVE);
-    await page.shows("tr.s-running", "running");
+    await page.shows("tr.s-running", "so far");
     site.replace(`/api/dagger/runs/${LIVE}`, "live/early.json", LIVE);
     await page.click("tr.s-running a");
     await page.shows(".state.s-running");
@@ -375,6 +376,7 @@ const scenarios = {
   },
 };
 
+Object.assign(scenarios, served);
 const [name, folder, ...more] = process.argv.slice(2);
 assert.ok(Object.hasOwn(scenarios, name), `there is no scenario ${name}`);
 // Docker's own tests make bridges meanwhile, and Chromium gives up all connections when they come.

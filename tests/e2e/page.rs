@@ -1,6 +1,7 @@
 //! The page in a real Chromium. What it shows is made by the library, out of spans; each test is a
 //! scenario of `tests/browser/scenarios.mjs`.
 
+mod served;
 mod traces;
 
 use std::path::{Path, PathBuf};
@@ -129,11 +130,16 @@ fn scenario(name: &str) {
     scenario_with(name, &[]);
 }
 
-fn scenario_with(name: &str, more: &[&str]) {
+/// Node with the name of a scenario.
+fn browser(name: &str) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/scenarios.mjs");
-    let output = Command::new("node")
-        .arg(script)
-        .arg(name)
+    let mut node = Command::new("node");
+    node.arg(script).arg(name);
+    node
+}
+
+fn scenario_with(name: &str, more: &[&str]) {
+    let output = browser(name)
         .arg(site())
         .args(more)
         .output()

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::support::{Context, Dagger, Engine};
 
 /// A copy of an example, with the root file system in its base.
-fn example(name: &str) -> Context {
+pub(crate) fn example(name: &str) -> Context {
     let context = Context::new("FROM scratch\n");
     std::fs::remove_file(context.join("Dockerfile")).unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -97,7 +97,7 @@ export function planGraph(page) {
 
 function node(page, action, { left, top }, share, held) {
   const ran = action.row >= 0;
-  const what = ran ? [action.kind, action.steps ? `${action.cached}/${action.steps} cached` : null].filter(Boolean).join(" · ") : "did not run";
+  const what = ran ? [action.kind, action.cached ? `${action.cached}/${action.steps} cached` : action.steps ? counted(action.steps, "step") : null].filter(Boolean).join(" · ") : "did not run";
   return h("button", { class: `node n-${ran ? action.state : "missing"}${held ? " held" : ""}`, disabled: !ran, "data-action": action.name,
     "aria-pressed": String(ran && page.selected === action.row), title: action.name,
     "aria-label": `${action.name}, ${what}${ran ? `, ${WORDS[action.state]}, ${duration(action.took)}` : ""}${held ? ", held the build up" : ""}`,

@@ -196,7 +196,7 @@ class RunPage {
         fact("started", h("span", { title: clock(run.started_ms) }, ago(run.started_ms))),
         steps ? fact("steps", whole(steps.total)) : null,
         steps ? fact("cached", `${steps.cached}`, h("span", { class: "quiet" }, ` ${percent(steps.cached, steps.total)}`)) : null,
-        this.failures.length ? fact("failed", h("button", { class: "link bad", title: "go to the next failure (e)", onclick: () => this.nextFailure() }, this.failures.length)) : null,
+        this.failures.length && (run.state !== "done" || steps?.failed) ? fact("failed", h("button", { class: "link bad", title: "go to the next failure (e)", onclick: () => this.nextFailure() }, this.failures.length)) : null,
         fact("spans", whole(run.spans || size)),
         missing ? fact("missing", h("span", { class: "bad" }, missing)) : null,
         run.exit_code === null ? null : fact("exit code", run.exit_code),

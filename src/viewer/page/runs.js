@@ -152,7 +152,7 @@ function rowOf(run, choose, filterBy) {
 
 // The last runs as bars, oldest first: does it get slower? What the table says is not said twice.
 function drawTrend(trend, rows) {
-  trend.hidden = rows.length < 3;
+  trend.hidden = rows.length < 6;
   const longest = Math.max(1, ...rows.map(tookUs));
   replace(trend, [...rows].reverse().map((run) => h("a", { href: address("run", [run.trace]), tabindex: "-1", "aria-hidden": "true", class: `t-${run.state}`,
     title: `${run.name} ${run.args.join(" ")}\n${duration(tookUs(run))}, ${WORDS[run.state]}, ${ago(run.started_ms)}` }, h("i", { style: { height: `${Math.max(6, (tookUs(run) / longest) * 100)}%` } }))));
