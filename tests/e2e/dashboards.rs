@@ -171,13 +171,18 @@ fn every_expression_has_data_after_real_builds() {
         build(&["-o", &out], 0);
         build(&["--file", "Broken.Dockerfile"], 1);
     };
+    every_expression_has_data(&bed.fact("/prometheus/url"), round);
+}
+
+/// Makes builds in two rounds of three, and waits until each expression of the dashboards has data in this
+/// Prometheus.
+pub(crate) fn every_expression_has_data(prometheus: &str, round: impl Fn()) {
     // Prometheus sees a counter grow only from its second sample on: the first round makes the series.
     round();
-    let prometheus = bed.fact("/prometheus/url");
     let roots = r#"sum(traces_span_metrics_calls_total{span_name="dagger up"})"#;
     let start = Instant::now();
     loop {
-        let seen = ask(&prometheus, roots);
+        let seen = ask(prometheus, roots);
         if seen == [3.0] {
             break;
         }
@@ -197,7 +202,7 @@ fn every_expression_has_data_after_real_builds() {
     loop {
         // Above zero: `or vector(0)` alone is no data.
         open.retain(|(_, expression)| {
-            !ask(&prometheus, &filled(expression))
+            !ask(prometheus, &filled(expression))
                 .iter()
                 .any(|value| *value > 0.0)
         });

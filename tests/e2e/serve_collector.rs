@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::support::{Bed, Context, Dagger, Serve, bed_dir, span_ids_of};
 
-const COLLECTOR: [&str; 9] = [
+/// Flags that make it a collector at free ports.
+pub(crate) const COLLECTOR: [&str; 9] = [
     "--collector",
     "--collector-http",
     "127.0.0.1:0",

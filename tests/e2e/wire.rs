@@ -18,7 +18,7 @@ use crate::support::{Bed, Finished, bed, bed_dir, plain_span, push_all, waiting}
 const TRACE: u128 = 0xf00d_0000_0000_0000_8000_0000_0000_0001;
 
 /// Every kind, status and type of value, and what their bounds are.
-fn spans() -> Vec<Span> {
+pub(crate) fn spans() -> Vec<Span> {
     let text = |text: &str| Value::Str(text.into());
     let values: Attributes = vec![
         ("text".into(), text("zwölf Grüße 🛠 \u{0} \"quoted\"\n\\")),
@@ -170,7 +170,7 @@ fn decoded(protocol: &str, bytes: &[u8]) -> Vec<Json> {
 }
 
 /// Pushes the spans to a collector that keeps what it gets: its content type and its bodies.
-fn caught_by_http(spans: &[Span]) -> Vec<Vec<u8>> {
+pub(crate) fn caught_by_http(spans: &[Span]) -> Vec<Vec<u8>> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(MockServer::start());
     let thrift = "application/vnd.apache.thrift.binary";

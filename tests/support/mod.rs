@@ -24,5 +24,5 @@ pub(crate) use mount::Mount;
 pub(crate) use own_jaeger::OwnJaeger;
 pub(crate) use proxy::without_traceparent;
 pub(crate) use relay::relay;
-pub(crate) use serve::Serve;
+pub(crate) use serve::{Serve, get_json};
 pub(crate) use waiting::{plain_span, push_all, waiting};

@@ -64,7 +64,9 @@ pub fn request(spans: &[Span]) -> ExportTraceServiceRequest {
 
 fn resource_spans(of: &Resource) -> otlp::ResourceSpans {
     let service = ("service.name".to_owned(), Value::Str(of.service.clone()));
-    let attributes = std::iter::once(&service).chain(&of.attributes);
+    // Jaeger's exporters write the name also as a tag.
+    let others = of.attributes.iter().filter(|(key, _)| *key != service.0);
+    let attributes = std::iter::once(&service).chain(others);
     otlp::ResourceSpans {
         resource: Some(resource::Resource {
             attributes: attributes.map(key_value).collect(),

@@ -8,6 +8,7 @@
 mod claim;
 mod engines;
 mod error;
+mod measure;
 mod open;
 mod pack;
 mod process;
@@ -24,6 +25,7 @@ mod unended;
 
 pub use claim::Claim;
 pub use error::StoreError;
+pub use measure::Measured;
 pub use open::Store;
 pub use retention::{Limits, Pruned};
 pub use runs::{NewRun, Run, RunFilter, RunId, State};

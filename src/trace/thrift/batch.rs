@@ -77,14 +77,12 @@ fn span<'a>(wire: &mut impl Wire<'a>) -> Result<Option<Span>, ThriftError> {
     let (Some(trace), Some(own)) = (trace_id(high, low), span_id(own)) else {
         return Ok(None);
     };
+    // One that says no parent and follows another span has none: it is linked to that one.
     let parent = span_id(parent).or_else(|| {
-        let of = |follows| {
-            let mut found = references.iter().filter(move |of: &&Reference| {
-                of.follows == follows && of.trace == Some(trace) && of.span.is_some()
-            });
-            found.next().and_then(|of| of.span)
-        };
-        of(false).or_else(|| of(true))
+        let mut parents = references
+            .iter()
+            .filter(|of| !of.follows && of.trace == Some(trace));
+        parents.find_map(|of| of.span)
     });
     let links = references
         .iter()

@@ -51,6 +51,7 @@ pub fn router(served: Served) -> Router {
         .route("/api/dagger/runs", get(page::runs))
         .route("/api/dagger/runs/{trace}", get(page::run))
         .route("/api/dagger/events", get(events::listen))
+        .route("/metrics", get(page::metrics))
         .route("/", get(page::document))
         .route("/run/{trace}", get(page::link))
         .route("/trace/{trace}", get(page::link))

@@ -72,6 +72,18 @@ pub(super) async fn wrong_method(uri: Uri) -> Response {
     .respond(Shape::V1)
 }
 
+/// Metrics of spans, in Prometheus's text format.
+pub(super) async fn metrics(State(served): State<Served>) -> Response {
+    let shared = served.clone();
+    served
+        .answer(Shape::Page, move |store| {
+            let text = shared.metrics(store)?;
+            let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            Ok(([(header::CONTENT_TYPE, media_type)], text).into_response())
+        })
+        .await
+}
+
 pub(super) async fn runs(State(served): State<Served>, parameters: Parameters) -> Response {
     let shared = served.clone();
     served

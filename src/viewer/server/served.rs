@@ -13,6 +13,7 @@ use super::events::Events;
 use super::guard::Hosts;
 use crate::trace::ns;
 use crate::trace::store::{Store, StoreError};
+use crate::viewer::metrics::Metrics;
 use crate::viewer::view::RunList;
 
 /// Answers that are put together at one time; the others wait. Each has a connection to the store.
@@ -33,6 +34,8 @@ struct Inner {
     now: fn() -> SystemTime,
     runs: Mutex<RunList>,
     events: Events,
+    /// `None` until they begin to count.
+    metrics: Mutex<Option<Metrics>>,
 }
 
 impl Served {
@@ -44,7 +47,7 @@ impl Served {
         now: fn() -> SystemTime,
         ended: CancellationToken,
     ) -> Self {
-        Self {
+        let served = Self {
             inner: Arc::new(Inner {
                 events: Events::watch(store.clone(), ns::of(now()) / 1_000_000, ended),
                 store: store.clone(),
@@ -53,8 +56,27 @@ impl Served {
                 hosts,
                 now,
                 runs: Mutex::default(),
+                metrics: Mutex::default(),
             }),
+        };
+        let counting = served.clone();
+        // What comes from now on is counted, whenever it is asked for.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = counting.inner.take().map(|store| counting.metrics(&store)) {
+                tracing::debug!(%error, "metrics begin with the first question");
+            }
+        });
+        served
+    }
+
+    /// The metrics so far, as Prometheus reads them.
+    pub(super) fn metrics(&self, store: &Store) -> Result<String, StoreError> {
+        let metrics = &self.inner.metrics;
+        let mut metrics = metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = &mut *metrics {
+            return metrics.read(store);
         }
+        metrics.insert(Metrics::begin(store)?).read(store)
     }
 
     pub(super) fn hosts(&self) -> &Hosts {

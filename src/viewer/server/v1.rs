@@ -54,12 +54,9 @@ pub(super) async fn operations(State(served): State<Served>, parameters: Paramet
             let kind = parameters.get(&["spanKind"]);
             let operations = store.operations(service)?.into_iter();
             let listed: Vec<_> = operations
-                .filter(|of| kind.is_none_or(|kind| kind == of.kind.word()))
-                .map(|of| match of.kind {
-                    // Its spans have no tag that says so.
-                    Kind::Internal => json!({"name": of.name, "spanKind": ""}),
-                    kind => json!({"name": of.name, "spanKind": kind.word()}),
-                })
+                .map(|of| (of.name, word(of.kind)))
+                .filter(|(_, of)| kind.is_none_or(|kind| kind == *of))
+                .map(|(name, kind)| json!({"name": name, "spanKind": kind}))
                 .collect();
             let total = listed.len();
             found(&envelope(json!(listed), total, Json::Null))
@@ -190,6 +187,14 @@ pub(super) async fn dependencies(State(served): State<Served>, parameters: Param
             found(&envelope(json!(listed), 0, Json::Null))
         })
         .await
+}
+
+/// A kind as Jaeger names it. A span inside of a process has no tag that says so.
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Internal => "unspecified",
+        kind => kind.word(),
+    }
 }
 
 fn raw(parameters: &Parameters) -> bool {
