@@ -48,6 +48,7 @@ bench: ## dagger against its peers, each pair in one run
 	@tests/bench/trace_cost.py
 	@tests/bench/monorepo.py
 	@tests/bench/context_rss.py
+	@tests/bench/page.py
 	cargo bench --locked --bench progress
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Browser } from "./chromium.mjs";
+import { looks } from "./looks.mjs";
 import { served } from "./served.mjs";
 import { serve } from "./site.mjs";
 
@@ -167,7 +168,7 @@ const scenarios = {
     await page.shows("table.groups");
     await page.key("3");
     await page.shows(".flame .fbox");
-    await page.key("4");
+    await page.key("6");
     await page.shows(".findings");
     await page.key("1");
     await page.shows(".rows .row");
@@ -313,7 +314,7 @@ const scenarios = {
       await page.open(address);
       await page.shows(".row .label", "<img src=x onerror");
       await page.shows(".row.line code", "<script>window.hit=1</script>");
-      for (const view of ["2", "3", "4", "1"]) {
+      for (const view of ["2", "3", "4", "5", "1"]) {
         await page.key(view);
         await page.shows(view === "1" ? ".rows .row" : "section.scroll");
       }
@@ -376,7 +377,7 @@ const scenarios = {
   },
 };
 
-Object.assign(scenarios, served);
+Object.assign(scenarios, looks, served);
 const [name, folder, ...more] = process.argv.slice(2);
 assert.ok(Object.hasOwn(scenarios, name), `there is no scenario ${name}`);
 // Docker's own tests make bridges meanwhile, and Chromium gives up all connections when they come.

@@ -216,4 +216,9 @@ scenarios! {
     single_file_opens_from_disk
     hostile_names_run_nothing
     fifty_thousand_spans_open
+    text_can_be_read_in_light_and_dark
+    narrow_windows_show_all_of_it
+    failed_build_opens_at_its_failure
+    search_can_hide_what_does_not_match
+    comparison_tells_kinds_of_change_apart
 }

@@ -73,6 +73,22 @@ impl Store {
         })
     }
 
+    /// A text that is another one when other spans of a trace are open.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open_mark(&self, trace: TraceId) -> Result<String, StoreError> {
+        self.with("read", |connection| {
+            connection
+                .prepare_cached(
+                    // Ids take all bits: their sum would not fit.
+                    "SELECT count(*) || '.' || coalesce(sum(id % 1000000007), 0)
+                     FROM open_spans WHERE trace = ?",
+                )?
+                .query_row([key(trace)], |row| row.get(0))
+        })
+    }
+
     /// Those of a trace's spans that have these ids; one that is not there is left out.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 // Two runs side by side: what got slower, what was cached and is not, what came and went.
-import { h, replace } from "./dom.js";
+import { h, refill, replace } from "./dom.js";
 import { ago, clock, duration, signed } from "./format.js";
 import { icon } from "./icons.js";
 import { MISSING, Trace } from "./model.js";
@@ -15,21 +15,36 @@ export async function comparePage(root, state, head) {
   const summary = h("div", { class: "versus" }, side("A", a), side("B", b),
     h("div", { class: "card" }, h("b", { class: `big ${tone(b.duration - a.duration, a.duration)}` }, signed(b.duration - a.duration)), h("div", { class: "quiet" }, "B against A"),
       h("a", { href: address("compare", [state.traces[1], state.traces[0]], state.params) }, "swap")));
+  const kinds = kindsOf(pairs);
+  const chips = h("div", { class: "chips", role: "group", "aria-label": "kinds of change" });
   const body = h("tbody"), count = h("span", { class: "quiet", role: "status" });
   const search = h("input", { type: "search", placeholder: "filter by name", "aria-label": "filter by name", value: state.params.q ?? "" });
   const all = h("input", { type: "checkbox", checked: state.params.all === "1" });
+  const nothing = h("p", { class: "empty" }, "Nothing changed that this shows.");
+  const table = h("div", { class: "wide" }, h("table", { class: "data" }, h("thead", null, h("tr", null,
+    [["span"], ["A"], ["B"], ["change"], ["", "when"], ["what changed"]].map(([title, spoken]) => h("th", { scope: "col", "aria-label": spoken }, title)))), body));
   const draw = () => {
     const wanted = search.value.toLowerCase();
-    const rows = pairs.filter((pair) => (all.checked || pair.changed) && pair.name.toLowerCase().includes(wanted));
+    const { kind } = readState().params;
+    const rows = pairs.filter((pair) => (all.checked || pair.changed || kind) && (!kind || pair.kinds.includes(kind)) && pair.name.toLowerCase().includes(wanted));
     count.textContent = `${rows.length} of ${pairs.length} spans${rows.length > MOST_PAIRS ? `, the first ${MOST_PAIRS} shown` : ""}`;
     replace(body, rows.slice(0, MOST_PAIRS).map((pair) => line(pair, a, b)));
-    patchState({ q: search.value || null, all: all.checked ? "1" : null });
+    refill(chips, kinds.map(([name, size]) => h("button", { class: "chip", "aria-pressed": String(name === kind), onclick: () => {
+      patchState({ kind: name === kind ? null : name });
+      draw();
+    } }, `${name} `, h("b", null, size))));
+    nothing.hidden = rows.length > 0;
+    table.hidden = rows.length === 0;
   };
-  search.addEventListener("input", draw);
-  all.addEventListener("change", draw);
+  const keep = () => {
+    patchState({ q: search.value || null, all: all.checked ? "1" : null });
+    draw();
+  };
+  search.addEventListener("input", keep);
+  all.addEventListener("change", keep);
   replace(root, head("compare"), h("main", { class: "scroll compare" }, summary,
-    h("div", { class: "tools" }, search, h("label", null, all, " unchanged too"), count),
-    h("table", { class: "data" }, h("thead", null, h("tr", null, ["span", "A", "B", "change", "", "what changed"].map((title) => h("th", { scope: "col" }, title)))), body)));
+    h("div", { class: "tools" }, search, chips, h("label", null, all, " unchanged too"), count),
+    table, nothing));
   draw();
   return { destroy() {}, apply() {
     search.value = readState().params.q ?? "";
@@ -111,9 +126,18 @@ function judged(a, b, left, right) {
   const [was, is] = [a.state(left), b.state(right)], why = [];
   if (was !== is) why.push(`${was} → ${is}`);
   if (a.pathOf.has(left) !== b.pathOf.has(right) && a.pathOf.size && b.pathOf.size) why.push(b.pathOf.has(right) ? "now on the critical path" : "off the critical path");
-  if (a.attribute(left, "vertex") && a.attribute(left, "vertex") !== b.attribute(right, "vertex")) why.push("its inputs changed");
+  // A digest also holds where files come from: what was in the cache had the same inputs.
+  if (is !== "cached" && a.attribute(left, "vertex") && a.attribute(left, "vertex") !== b.attribute(right, "vertex")) why.push("its inputs changed");
   const own = Math.abs(b.spans.self_us[right] - a.spans.self_us[left]);
   return { ...pair, why: why.join(", "), changed: pair.tone !== "same" || why.length > 0, weight: own + (was === is ? 0 : NOISE_US) };
+}
+
+// What there is to choose from: kinds of change, and how many pairs have them.
+function kindsOf(pairs) {
+  for (const pair of pairs) pair.kinds = pair.changed ? [pair.tone, ...pair.why.split(", ")].filter((kind) => kind && kind !== "same") : [];
+  const sizes = new Map();
+  for (const kind of pairs.flatMap((pair) => pair.kinds)) sizes.set(kind, (sizes.get(kind) ?? 0) + 1);
+  return [...sizes].sort(([, a], [, b]) => b - a);
 }
 
 // A name without what differs from run to run: counters, ids, hashes.

@@ -18,6 +18,7 @@ export function detail(page, row) {
     h("p", { class: "facts-line" }, icon(state), ` ${WORDS[state]}`,
       trace.service(row) ? [" · ", h("i", { class: `dot c${trace.colour(row)}` }), ` ${trace.service(row)}`] : null,
       spans.kind[row] ? ` · ${KINDS[spans.kind[row]]}` : null),
+    page.viewName() === "waterfall" ? null : h("p", null, h("button", { class: "link", onclick: () => page.set({ view: null }) }, "show it in the waterfall")),
     missing ? h("p", { class: "note" }, trace.is(row, OPEN) ? "The build is under way and this has not ended: its name and times come with its end." : trace.is(row, REMOTE)
       ? "The calling program's span (TRACEPARENT). It is not in this store: look for it where that program exports to."
       : "Spans name this one as their parent, but it is not in the trace: it was never exported, or lost on the way.") : null,

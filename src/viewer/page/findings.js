@@ -19,10 +19,8 @@ function one(page, finding) {
   return h("article", { class: `finding ${finding.severity}` },
     h("h3", null, icon(finding.severity), h("b", null, ` ${finding.rule} `), h("span", { class: "quiet" }, finding.name)),
     h("p", null, finding.message),
-    finding.expected || finding.actual ? h("dl", { class: "pairs" },
-      finding.expected ? [h("dt", null, "expected"), h("dd", null, finding.expected)] : [],
-      finding.actual ? [h("dt", null, "actual"), h("dd", null, finding.actual)] : []) : null,
-    finding.notes.length ? h("dl", { class: "pairs" }, finding.notes.flatMap(([name, text]) => [h("dt", null, name), h("dd", null, text)])) : null,
+    h("dl", { class: "pairs" }, [["expected", finding.expected], ["actual", finding.actual], ...finding.notes].filter(([, text]) => text)
+      .map(([name, text]) => [h("dt", null, name), h("dd", null, text)])),
     rows.length ? h("p", { class: "spans" }, rows.slice(0, FEW).map((row) => h("button", { class: "chip", onclick: () => page.set({ view: null, span: page.trace.spans.id[row] }) },
       h("i", { class: `dot c${page.trace.colour(row)}` }), page.trace.name(row))),
       rows.length > FEW ? h("span", { class: "quiet" }, ` and ${rows.length - FEW} more`) : null) : null,

@@ -25,7 +25,16 @@ export const WORDS = {
   unfinished: "unfinished: its process is gone", missing: "missing span", error: "error", warn: "warning",
 };
 
+const made = new Map();
+
+// Rows have many of them: each is made once, and then copied.
 export function icon(shape, label) {
+  const key = `${shape} ${label ?? ""}${label === undefined}`;
+  if (!made.has(key)) made.set(key, drawn(shape, label));
+  return made.get(key).cloneNode(true);
+}
+
+function drawn(shape, label) {
   const paths = (SHAPES[shape] ?? []).map((d) => svg("path", { d }));
   const spoken = label ?? WORDS[shape];
   return svg("svg", { class: `icon i-${shape}`, viewBox: "0 0 16 16", role: spoken ? "img" : null,

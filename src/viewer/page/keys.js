@@ -7,7 +7,7 @@ const KEYS = {
   run: [["↑ ↓  j k", "previous, next span"], ["← →", "collapse, expand; then parent, first child"], ["PgUp PgDn Home End", "further"], ["Enter", "the span's details"],
     ["+ −  w s", "zoom in, out"], ["a d", "move the window"], ["f", "zoom to the span"], ["0", "all of the run"], ["drag", "over the times: zoom to that part"], ["Ctrl wheel", "zoom where the pointer is"],
     ["/", "search"], ["n N", "next, previous match"], ["e", "next failure"], ["c", "critical path"], ["o", "the step's output in place"], ["[ ]", "collapse, expand a level"],
-    ["1 2 3 4 5", "the views, in their order"], ["y", "copy a link to what you see"], ["Esc", "close"]],
+    ["1 … 6", "the views, in their order"], ["y", "copy a link to what you see"], ["Esc", "close"]],
   compare: [["/", "filter"]],
 };
 

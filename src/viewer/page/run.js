@@ -1,18 +1,21 @@
 // One run: what it was, and the views of it.
 import { h, inNextFrame, refill, replace } from "./dom.js";
-import { ago, clock, duration, percent, whole } from "./format.js";
-import { icon, WORDS } from "./icons.js";
-import { ERROR, MISSING, OPEN, REMOTE, SEARCH_HELP, STEP, Trace } from "./model.js";
+import { clock, duration, whole } from "./format.js";
+import { icon } from "./icons.js";
+import { ERROR, SEARCH_HELP, STEP, Trace } from "./model.js";
 import { getRun, listen, runBefore } from "./api.js";
 import { address, patchState, readState } from "./state.js";
+import { bindings } from "./bindings.js";
+import { summaryOf } from "./summary.js";
 import { Waterfall } from "./waterfall.js";
-import { copied, detail } from "./detail.js";
+import { detail } from "./detail.js";
 import { groupTable } from "./table.js";
 import { flameGraph } from "./flame.js";
 import { findingsList } from "./findings.js";
+import { outputLog } from "./log.js";
 import { actionsOf, planGraph } from "./plan.js";
 
-const VIEWS = [["waterfall", "Waterfall"], ["table", "Table"], ["flame", "Flame graph"], ["plan", "Plan"], ["findings", "Findings"]];
+const VIEWS = [["waterfall", "Waterfall"], ["table", "Table"], ["flame", "Flame graph"], ["plan", "Plan"], ["output", "Output"], ["findings", "Findings"]];
 const OPEN_OUTPUTS = 2;
 
 export async function runPage(root, state, head, given) {
@@ -51,7 +54,7 @@ class RunPage {
       }
     });
     this.zoomSoon = inNextFrame(() => this.waterfall.redraw());
-    this.keys = this.bindings();
+    this.keys = bindings(this, VIEWS.length);
     this.first = true;
     this.apply();
     if (!alone) this.follow();
@@ -119,6 +122,7 @@ class RunPage {
 
   // Shows what the address says.
   apply() {
+    const [was, view] = [this.params?.span, this.params && this.viewName()];
     const params = (this.params = readState().params);
     const { trace } = this;
     const rowsOf = (text) => new Set((text ?? "").split(",").map((id) => trace.rowOf.get(id)).filter((row) => row !== undefined));
@@ -141,6 +145,8 @@ class RunPage {
       const sought = this.selected >= 0 ? this.selected : params.zoom || params.q ? -1 : this.failures[0] ?? -1;
       if (sought >= 0) this.unfold(sought);
       requestAnimationFrame(() => this.waterfall.reveal(sought));
+    } else if (this.selected >= 0 && (params.span !== was || view !== this.viewName())) {
+      this.waterfall.reveal(this.selected);
     }
     this.first = false;
   }
@@ -178,39 +184,7 @@ class RunPage {
   }
 
   drawSummary() {
-    const { run, spans, size, duration: whole_us } = this.trace;
-    const fact = (name, ...text) => h("div", { class: "fact" }, h("span", { class: "quiet" }, name), h("b", null, ...text));
-    const { steps } = run;
-    let path = 0;
-    for (const segments of this.trace.pathOf.values()) for (const [start, end] of segments) path += end - start;
-    let missing = 0;
-    for (let row = 0; row < size; row++) if ((spans.flags[row] & (MISSING | REMOTE | OPEN)) === MISSING) missing++;
-    this.took.textContent = run.duration_us === null ? `${duration(whole_us)} so far` : duration(run.duration_us);
-    refill(this.summary,
-      h("div", { class: "title" }, h("span", { class: `state s-${run.state}` }, icon(run.state, ""), " ", WORDS[run.state]),
-        h("h1", null, run.name || "trace", h("span", { class: "args" }, " ", run.args.join(" "))),
-        run.directory ? h("span", { class: "dir quiet", title: run.directory }, run.directory) : null,
-        h("span", { class: "id quiet" }, copied(run.trace))),
-      h("div", { class: "facts" },
-        fact("took", this.took),
-        fact("started", h("span", { title: clock(run.started_ms) }, ago(run.started_ms))),
-        steps ? fact("steps", whole(steps.total)) : null,
-        steps ? fact("cached", `${steps.cached}`, h("span", { class: "quiet" }, ` ${percent(steps.cached, steps.total)}`)) : null,
-        this.failures.length && (run.state !== "done" || steps?.failed) ? fact("failed", h("button", { class: "link bad", title: "go to the next failure (e)", onclick: () => this.nextFailure() }, this.failures.length)) : null,
-        fact("spans", whole(run.spans || size)),
-        missing ? fact("missing", h("span", { class: "bad" }, missing)) : null,
-        run.exit_code === null ? null : fact("exit code", run.exit_code),
-        h("div", { class: "services" }, this.trace.services.slice(0, 6).map((service) => h("button", { class: "chip", title: "search for its spans", onclick: () => this.set({ q: `service=${/\s/.test(service) ? `"${service}"` : service}` }) },
-          h("i", { class: `dot c${this.serviceColour(service)}` }), service))),
-        this.alone ? null : h("div", { class: "links" },
-          h("button", { class: "link", title: "with the run before it of the same command and directory", onclick: (event) => this.compareBefore(event.currentTarget) }, "compare with the run before"),
-          h("a", { href: `api/traces/${run.trace}?prettyPrint=true`, title: "all spans, in Jaeger's JSON" }, "JSON"))),
-      run.error ? h("pre", { class: "error-text" }, run.error) : null);
-  }
-
-  serviceColour(service) {
-    const at = this.trace.view.resources.findIndex((resource) => this.trace.texts[resource.service] === service);
-    return this.trace.colours[at] ?? 9;
+    refill(this.summary, summaryOf(this));
   }
 
   async compareBefore(button) {
@@ -259,7 +233,7 @@ class RunPage {
       this.waterfall.drawMap();
       return;
     }
-    refill(this.content, { table: groupTable, flame: flameGraph, plan: planGraph, findings: findingsList }[now](this));
+    refill(this.content, { table: groupTable, flame: flameGraph, plan: planGraph, output: outputLog, findings: findingsList }[now](this));
   }
 
   drawSide() {
@@ -385,32 +359,5 @@ class RunPage {
     else if (by > 0 && more) this.select(row + 1, true);
     else if (by < 0 && more && open) this.twist(row);
     else if (by < 0 && this.trace.spans.parent[row] >= 0) this.select(this.trace.spans.parent[row], true);
-  }
-
-  bindings() {
-    const page = () => this.waterfall.pageRows();
-    const share = (part) => (this.window[1] - this.window[0]) * part;
-    return {
-      ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1), j: () => this.move(1), k: () => this.move(-1),
-      PageDown: () => this.move(page()), PageUp: () => this.move(-page()),
-      Home: () => this.move(-this.trace.size), End: () => this.move(Number.MAX_SAFE_INTEGER),
-      ArrowLeft: () => this.sideways(-1), ArrowRight: () => this.sideways(1),
-      Enter: () => { if (this.selected >= 0) this.side.querySelector("button, [tabindex]")?.focus(); },
-      "/": () => { this.search.focus(); this.search.select(); },
-      n: () => this.nextMatch(1), N: () => this.nextMatch(-1),
-      c: () => this.togglePath(), o: () => this.toggleOutput(this.selected),
-      "+": () => this.zoomBy(0.6), "=": () => this.zoomBy(0.6), w: () => this.zoomBy(0.6), "-": () => this.zoomBy(1 / 0.6), s: () => this.zoomBy(1 / 0.6),
-      a: () => this.panBy(-share(0.2)), d: () => this.panBy(share(0.2)), 0: () => this.zoom(null),
-      f: () => {
-        if (this.selected < 0) return;
-        const start = this.trace.start(this.selected), size = Math.max(this.trace.dur(this.selected), 10);
-        this.zoom([start - size * 0.05, start + size * 1.05]);
-      },
-      "[": () => this.closeLevel(-1), "]": () => this.closeLevel(1),
-      ...Object.fromEntries(VIEWS.map((_, at) => [at + 1, () => this.views[at] && this.show(this.views[at][0])])),
-      e: () => this.nextFailure(),
-      y: () => navigator.clipboard?.writeText(location.href).catch(() => {}),
-      Escape: () => { if (this.selected >= 0) this.select(-1); else if (this.query) this.set({ q: null }); },
-    };
   }
 }

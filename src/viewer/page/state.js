@@ -2,7 +2,7 @@
 //
 //   #/                                   the runs           ?q= &state=
 //   #/run/TRACE                          one run            ?view= &span= &zoom= &q= &only=1 &path=1 &closed= &out= &sort= &flame=
-//   #/compare/TRACE/TRACE                two runs           ?q= &all=1
+//   #/compare/TRACE/TRACE                two runs           ?q= &all=1 &kind=
 
 export function readState() {
   const text = location.hash.replace(/^#\/?/, "");

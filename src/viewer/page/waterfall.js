@@ -18,6 +18,8 @@ export class Waterfall {
     this.brush = h("div", { class: "brush" }, h("i", { class: "grip from" }), h("i", { class: "grip to" }));
     this.map = h("div", { class: "map", title: "drag to choose a part, double-click for all" }, this.canvas, this.brush);
     this.axis = h("div", { class: "axis" });
+    // The lines of the axis go on behind all rows: drawn once, and not in each of them.
+    this.grid = h("div", { class: "grid" });
     this.space = h("div", { class: "space" });
     this.marquee = h("div", { class: "marquee", hidden: true });
     this.body = h("div", { class: "rows", tabindex: "0", role: "treegrid", "aria-label": "spans" }, this.space);
@@ -25,7 +27,7 @@ export class Waterfall {
     this.element = h("section", { class: "waterfall", "aria-label": "waterfall" },
       this.map,
       h("div", { class: "axis-line" }, h("div", { class: "axis-name" }, "span"), this.axis, this.split),
-      this.body, this.marquee);
+      h("div", { class: "under" }, h("div", { class: "grid-room", "aria-hidden": "true" }, this.grid), this.body), this.marquee);
     this.drawSoon = inNextFrame(() => this.draw());
     this.body.addEventListener("scroll", this.drawSoon, { passive: true });
     this.body.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -140,7 +142,7 @@ export class Waterfall {
     for (let at = from; at < to; at++) {
       if (this.shown.has(at)) continue;
       const element = this.items.line[at] < 0 ? this.spanRow(rows[at], at) : this.lineRow(rows[at], this.items.line[at], at);
-      element.style.transform = `translateY(${at * ROW_PX}px)`;
+      element.style.top = `${at * ROW_PX}px`;
       this.shown.set(at, element);
       fresh.append(element);
     }
@@ -167,7 +169,7 @@ export class Waterfall {
     const lines = trace.outputSize(row), findings = trace.findingsOf.get(row);
     const tag = trace.is(row, AGAIN) ? "same id again" : trace.is(row, CIRCLE) ? "its own ancestor" : trace.is(row, SHARED) ? "shared" : null;
     const name = h("div", { class: "cell name", role: "gridcell", style: { "--depth": Math.min(depth, 40) } },
-      h("button", { class: `twist${open ? " open" : ""}`, tabindex: "-1", "data-do": "twist", hidden: !more, "aria-label": open ? "collapse" : "expand" }, icon("open", "")),
+      more && h("button", { class: `twist${open ? " open" : ""}`, tabindex: "-1", "data-do": "twist", "aria-label": open ? "collapse" : "expand" }, icon("open", "")),
       h("i", { class: `dot c${trace.colour(row)}` }),
       state === "done" ? null : icon(state),
       h("span", { class: "label", title: trace.name(row) }, trace.name(row)),
@@ -222,15 +224,15 @@ export class Waterfall {
   drawAxis() {
     const { window: [from, to] } = this.page;
     const width = this.axis.clientWidth || 600, span = to - from;
-    const step = axisStep(span, width / 90), ticks = [];
+    const step = axisStep(span, width / 90), ticks = [], lines = [];
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
       const share = ((at - from) / span) * 100;
+      lines.push(h("i", { style: { left: `${share}%` } }));
       if (share > 97) continue;
       ticks.push(h("span", { class: "tick", style: { left: `${share}%` } }, at === 0 ? "0" : duration(at)));
     }
     this.axis.replaceChildren(...ticks);
-    this.body.style.setProperty("--grid", `${(step / span) * 100}%`);
-    this.body.style.setProperty("--grid-from", `${((Math.ceil(from / step) * step - from) / span) * 100}%`);
+    this.grid.replaceChildren(...lines);
   }
 
   drawBrush() {

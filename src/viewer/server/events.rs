@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Served;
 use super::answer::{Refused, Shape};
-use crate::trace::ns;
 use crate::trace::store::{RunFilter, RunId, Store, StoreError};
 use crate::viewer::view::{RunState, state_of};
 
@@ -72,8 +71,8 @@ impl Events {
     }
 }
 
-/// What was seen of a run.
-type Seen = (String, RunState, u64);
+/// What was seen of a run; at last which of its spans are open, while it is at work.
+type Seen = (String, RunState, u64, String);
 
 /// What was seen of all of them, and the store's version then.
 #[derive(Debug, Default)]
@@ -96,19 +95,22 @@ impl Look {
             limit: Some(RUNS),
             ..RunFilter::default()
         };
-        // Of a killed process what was open is now known to have ended.
-        store.end_left_open(ns::now())?;
         let mut runs = HashMap::with_capacity(self.runs.len());
         let mut told = Vec::new();
         let listed = store.runs(&newest)?;
         let full = listed.len() == RUNS;
         let oldest = listed.last().map(|run| run.id);
         for run in listed.iter().rev() {
-            let seen = (run.begun.trace.to_string(), state_of(run), run.spans);
+            let state = state_of(run);
+            let open = match state {
+                RunState::Running => store.open_mark(run.begun.trace)?,
+                _ => String::new(),
+            };
+            let seen = (run.begun.trace.to_string(), state, run.spans, open);
             let change = match self.runs.remove(&run.id) {
                 None => Some("appeared"),
                 Some(known) if known == seen => None,
-                Some((_, state, _)) if state == RunState::Running && state != seen.1 => {
+                Some((_, state, ..)) if state == RunState::Running && state != seen.1 => {
                     Some("ended")
                 }
                 Some(_) => Some("grew"),
@@ -126,7 +128,7 @@ impl Look {
     }
 }
 
-fn tell(run: RunId, (trace, state, spans): &Seen, change: &'static str) -> Told {
+fn tell(run: RunId, (trace, state, spans, _): &Seen, change: &'static str) -> Told {
     Told {
         trace: trace.clone(),
         run: run.0,

@@ -250,6 +250,9 @@ fn tag(store: &crate::trace::store::Store, id: TraceId) -> Result<String, Refuse
         let state = state_of(&run);
         let ended = run.ended_ns.unwrap_or_default();
         tag.push_str(&format!("-{}.{state:?}.{ended}", run.id.0));
+        if state == RunState::Running {
+            tag.push_str(&store.open_mark(id)?);
+        }
     }
     tag.push('"');
     Ok(tag)

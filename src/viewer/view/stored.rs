@@ -223,6 +223,7 @@ mod tests {
         store
             .note_open(run, &[span(1).done(), span(3).under(1).at(2, 2).done()])
             .unwrap();
+        assert_eq!(store.open_mark(TraceId(1)).unwrap(), "2.4");
         let view = RunView::of_store(&store, TraceId(1)).unwrap().unwrap();
         assert_eq!(view.spans.flags, [Flag::Open as u16, 0, Flag::Open as u16]);
         assert_eq!(view.spans.dur, [4_000, 3_000, 2_000]);

@@ -16,18 +16,18 @@ fn build(context: &Context, state: &std::path::Path, args: &[&str]) -> Dagger {
 fn build_is_seen_from_its_start_to_its_end() {
     let state = tempfile::tempdir().unwrap();
     let serve = Serve::start(state.path(), &[]);
-    let steps = ["first", "second", "third"];
+    let steps = [("first", 0.6), ("second", 0.6), ("third", 4.0)];
     let mut plan =
         "version: 1\nactions:\n  base:\n    build: { context: base }\n  first:\n    from: base\n"
             .to_owned();
     // A new text, so that nothing of it is cached.
     let salt = state.path().display();
-    for (place, name) in steps.iter().enumerate() {
-        if let Some(before) = place.checked_sub(1).and_then(|before| steps.get(before)) {
+    for (place, (name, seconds)) in steps.iter().enumerate() {
+        if let Some((before, _)) = place.checked_sub(1).and_then(|before| steps.get(before)) {
             plan.push_str(&format!("  {name}:\n    from: {before}\n"));
         }
         plan.push_str(&format!(
-            "    run: \"sleep 1.4; echo {name} {salt} >/{name}\"\n"
+            "    run: \"sleep {seconds}; echo {name} {salt} >/{name}\"\n"
         ));
     }
     let context = Context::new("FROM scratch\n").with("dagger.yaml", &plan);

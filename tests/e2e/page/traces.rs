@@ -72,6 +72,15 @@ impl Build {
         self.last().attributes.extend(attributes);
     }
 
+    /// The last span is that of an action.
+    fn action(&mut self, name: &str, kind: &str, needs: &str) {
+        self.set(vec![
+            text("dagger.action", name),
+            text("dagger.action.kind", kind),
+            text("dagger.action.needs", needs),
+        ]);
+    }
+
     pub(super) fn daemon(&mut self, under: usize, name: &str, from: u64, to: u64) -> usize {
         let number = self.span(under, name, from, to);
         self.last().resource = Arc::clone(&self.buildkitd);
@@ -190,6 +199,7 @@ pub(super) fn build(trace: u128, fails: bool, cached: bool, slower: u64) -> Vec<
     build.call(connect, "moby.buildkit.v1.Control/Info", 120, 141);
     build.call(connect, "moby.buildkit.v1.Control/ListWorkers", 145, 190);
     let compile = build.span(root, "action compile", 216, 6_900 + slower);
+    build.action("compile", "build", "");
     let solve = build.span(compile, "solve", 220, 6_890 + slower);
     build.set(vec![
         text("buildkit.ref", "k2v9xq6bm3w1"),
@@ -292,6 +302,7 @@ pub(super) fn build(trace: u128, fails: bool, cached: bool, slower: u64) -> Vec<
         6_850 + slower,
     );
     let lint = build.span(root, "action lint", 216, 4_100);
+    build.action("lint", "run", "");
     let solve = build.span(lint, "solve", 221, 4_095);
     build.call(solve, "moby.buildkit.v1.Control/Solve", 225, 4_090);
     build.step(
@@ -302,6 +313,7 @@ pub(super) fn build(trace: u128, fails: bool, cached: bool, slower: u64) -> Vec<
         &["    Checking dagger v0.1.0 (/src)"],
     );
     let test = build.span(root, "action test", 6_902 + slower, end - 60);
+    build.action("test", "run", "compile");
     let solve = build.span(test, "solve", 6_906 + slower, end - 66);
     build.call(
         solve,
