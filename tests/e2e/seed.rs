@@ -44,6 +44,14 @@ fn type_in(script: &str, context: &Context, home: &Path) -> String {
     said
 }
 
+/// The contract's ports are the machine's: one test has them at a time, while it holds this.
+pub(crate) fn contracts_ports() -> File {
+    let lock = std::env::temp_dir().join("dagger-seed-ports.lock");
+    let lock = File::create(lock).expect("a lock");
+    lock.lock().expect("the lock");
+    lock
+}
+
 #[test]
 fn an_engine_of_ones_own() {
     let _one = container();
@@ -59,10 +67,7 @@ fn an_engine_of_ones_own() {
 #[test]
 fn tracing() {
     bed();
-    // The contract's ports are the machine's: one of these at a time.
-    let lock = std::env::temp_dir().join("dagger-seed-ports.lock");
-    let lock = File::create(lock).expect("a lock");
-    lock.lock().expect("the lock");
+    let _ports = contracts_ports();
     let home = tempfile::tempdir().expect("a directory");
     let context = Context::three_stages("seed-tracing");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

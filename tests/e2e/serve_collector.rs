@@ -10,6 +10,7 @@ use dagger::trace::model::TraceId;
 use dagger::trace::store::Store;
 use serde_json::json;
 
+use crate::seed::contracts_ports;
 use crate::support::{Bed, Context, Dagger, Serve, bed_dir, span_ids_of};
 
 /// Flags that make it a collector at free ports.
@@ -142,6 +143,47 @@ fn a_run_that_is_recorded_here_and_received_again_is_one() {
         .filter(|span| span.start_ns % 1_000 != 0)
         .count();
     assert!(fine * 2 > spans.len(), "{fine} of {}", spans.len());
+}
+
+#[test]
+fn the_usual_variables_work_with_it_as_with_jaeger() {
+    let _ports = contracts_ports();
+    let state = tempfile::tempdir().unwrap();
+    let serve = Serve::at_its_own_addresses(state.path(), &["--collector"]);
+    assert_eq!(serve.url(), "http://127.0.0.1:16686");
+    assert_eq!(serve.at("agent"), "localhost:6831");
+    let bed = daemons_of(&serve, "-usual", &["buildkitd", "buildkitd:udp"]);
+    for (daemon, variable, value) in [
+        (
+            "http",
+            "OTEL_EXPORTER_JAEGER_ENDPOINT",
+            "http://localhost:14268/api/traces",
+        ),
+        ("udp", "JAEGER_TRACE", "localhost:6831"),
+    ] {
+        let context = Context::three_stages(&format!("serve-usual-{daemon}"));
+        let own = tempfile::tempdir().unwrap();
+        let dagger = |args: &[&str]| {
+            Dagger::new(context.path(), args)
+                .env(
+                    "BUILDKIT_HOST",
+                    &bed.fact(&format!("/buildkitd/{daemon}/unix")),
+                )
+                .env("XDG_STATE_HOME", &own.path().display().to_string())
+                .env("JAEGER_QUERY_URL", "")
+                .env(variable, value)
+        };
+        let trace = dagger(&["up"]).run().expect(0).trace();
+        // The last run of this directory, by its record; at the default address.
+        dagger(&["trace", "verify"]).run().expect(0);
+        let found = serve.get(&format!("/api/traces/{trace}"));
+        let processes = found["data"][0]["processes"].as_object().unwrap();
+        let services: HashSet<_> = processes
+            .values()
+            .map(|process| process["serviceName"].as_str().unwrap())
+            .collect();
+        assert_eq!(services, HashSet::from(["buildkitd", "dagger"]), "{daemon}");
+    }
 }
 
 /// A batch of these spans, in binary thrift.

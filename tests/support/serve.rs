@@ -22,11 +22,25 @@ impl Serve {
 
     /// The same with variables.
     pub(crate) fn start_with(state: &Path, args: &[&str], vars: &[(&str, &str)]) -> Self {
+        let args: Vec<_> = ["--listen", "127.0.0.1:0"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        Self::started(state, &args, vars)
+    }
+
+    /// The same at the addresses that it has when none are given.
+    pub(crate) fn at_its_own_addresses(state: &Path, args: &[&str]) -> Self {
+        Self::started(state, args, &[])
+    }
+
+    fn started(state: &Path, args: &[&str], vars: &[(&str, &str)]) -> Self {
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL"])
             .arg(env!("CARGO_BIN_EXE_dagger"))
-            .args(["trace", "serve", "--listen", "127.0.0.1:0"])
+            .args(["trace", "serve"])
             .args(args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Served;
 use super::answer::{Refused, Shape};
+use crate::trace::ns;
 use crate::trace::store::{RunFilter, RunId, Store, StoreError};
 use crate::viewer::view::{RunState, state_of};
 
@@ -95,6 +96,8 @@ impl Look {
             limit: Some(RUNS),
             ..RunFilter::default()
         };
+        // Of a killed process what was open is now known to have ended.
+        store.end_left_open(ns::now())?;
         let mut runs = HashMap::with_capacity(self.runs.len());
         let mut told = Vec::new();
         let listed = store.runs(&newest)?;
