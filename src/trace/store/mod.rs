@@ -8,6 +8,7 @@
 mod claim;
 mod engines;
 mod error;
+mod glance;
 mod measure;
 mod open;
 mod pack;
@@ -25,6 +26,7 @@ mod unended;
 
 pub use claim::Claim;
 pub use error::StoreError;
+pub use glance::Glance;
 pub use measure::Measured;
 pub use open::Store;
 pub use retention::{Limits, Pruned};

@@ -12,7 +12,8 @@ use super::pack;
 use super::runs::RunId;
 use crate::trace::model::{Kind, Resource, Span, SpanId, Status, TraceId};
 
-const SELECT: &str = "SELECT s.id, s.parent, s.name, s.kind, s.start_ns, s.end_ns, s.status,
+pub(super) const SELECT: &str =
+    "SELECT s.id, s.parent, s.name, s.kind, s.start_ns, s.end_ns, s.status,
         s.description, s.attributes, s.events, s.links, s.resource, r.service, r.attributes
     FROM spans s JOIN resources r ON r.id = s.resource WHERE s.trace = ?";
 
@@ -181,7 +182,7 @@ pub(super) fn resource_id(connection: &Connection, resource: &Resource) -> rusql
     Ok(connection.last_insert_rowid())
 }
 
-fn read(
+pub(super) fn read(
     row: &Row<'_>,
     trace: TraceId,
     resources: &mut HashMap<i64, Arc<Resource>>,

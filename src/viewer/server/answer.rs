@@ -77,6 +77,25 @@ pub(super) fn envelope(data: Json, total: usize, errors: Json) -> Json {
     json!({"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors})
 }
 
+/// Version 1's envelope around traces.
+pub(super) fn traces(data: &[impl Serialize], errors: Json) -> Result<Response, Refused> {
+    #[derive(Serialize)]
+    struct Envelope<'a, T> {
+        data: &'a [T],
+        total: usize,
+        limit: usize,
+        offset: usize,
+        errors: Json,
+    }
+    found(&Envelope {
+        data,
+        total: 0,
+        limit: 0,
+        offset: 0,
+        errors,
+    })
+}
+
 /// What was asked for, as JSON.
 pub(super) fn found(body: &impl Serialize) -> Result<Response, Refused> {
     Ok(respond(StatusCode::OK, serde_json::to_vec(body)?.into()))

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value as Json, json};
 
 use super::Served;
-use super::answer::{Refused, Shape, envelope, found};
+use super::answer::{Refused, Shape, envelope, found, traces};
 use super::durations::{truth, whole};
 use super::parameters::Parameters;
 use super::search::Search;
@@ -83,18 +83,17 @@ pub(super) async fn search(State(served): State<Served>, parameters: Parameters)
                 )));
             }
             if ids.is_empty() {
-                let traces = Search::v1(&parameters, now)?.find(store)?;
-                let traces = traces.iter().map(|(id, spans)| trace_json(*id, spans, raw));
-                return found(&envelope(traces.collect(), 0, Json::Null));
+                let spans = Search::v1(&parameters, now)?.find(store)?;
+                return traces(&written(&spans, raw), Json::Null);
             }
-            let (mut traces, mut missing) = (Vec::new(), Vec::new());
+            let (mut there, mut missing) = (Vec::new(), Vec::new());
             for id in ids {
                 let spans = store.trace(id)?;
                 if spans.is_empty() {
                     let id = write::trace_id(id);
                     missing.push(json!({"msg": "trace not found", "traceID": id}));
                 } else {
-                    traces.push(trace_json(id, &spans, raw));
+                    there.push((id, spans));
                 }
             }
             let errors = if missing.is_empty() {
@@ -102,7 +101,7 @@ pub(super) async fn search(State(served): State<Served>, parameters: Parameters)
             } else {
                 Json::from(missing)
             };
-            found(&envelope(Json::from(traces), 0, errors))
+            traces(&written(&there, raw), errors)
         })
         .await
 }
@@ -119,8 +118,8 @@ pub(super) async fn trace(
             if spans.is_empty() {
                 return Err(Refused::not_found("trace not found"));
             }
-            let trace = trace_json(id, &spans, raw(&parameters));
-            found(&envelope(json!([trace]), 0, Json::Null))
+            let trace = written_one(id, &spans, raw(&parameters));
+            traces(&[trace], Json::Null)
         })
         .await
 }
@@ -146,17 +145,14 @@ pub(super) async fn transform(State(served): State<Served>, body: Bytes) -> Resp
     served
         .answer(Shape::V1, move |_| {
             let spans = otlp::from_json(&body).map_err(|error| Refused::bad(error.to_string()))?;
-            let mut traces: Vec<(TraceId, Vec<Span>)> = Vec::new();
+            let mut of_traces: Vec<(TraceId, Vec<Span>)> = Vec::new();
             for span in spans {
-                match traces.iter_mut().find(|(id, _)| *id == span.trace) {
+                match of_traces.iter_mut().find(|(id, _)| *id == span.trace) {
                     Some((_, spans)) => spans.push(span),
-                    None => traces.push((span.trace, vec![span])),
+                    None => of_traces.push((span.trace, vec![span])),
                 }
             }
-            let traces = traces
-                .iter()
-                .map(|(id, spans)| trace_json(*id, spans, true));
-            found(&envelope(traces.collect(), 0, Json::Null))
+            traces(&written(&of_traces, true), Json::Null)
         })
         .await
 }
@@ -214,31 +210,13 @@ fn id(text: &str) -> Result<TraceId, String> {
 
 /// A trace. Unless it is to be as it is stored, tags and fields are in order of their keys, as Jaeger
 /// has them; its other adjustments (clocks of other hosts) are not made.
-fn trace_json(id: TraceId, spans: &[Span], raw: bool) -> Json {
-    let mut trace = write::to_json(id, spans);
-    if !raw {
-        let spans = trace.get_mut("spans").and_then(Json::as_array_mut);
-        for span in spans.into_iter().flatten() {
-            sort(span.get_mut("tags"));
-            let logs = span.get_mut("logs").and_then(Json::as_array_mut);
-            for log in logs.into_iter().flatten() {
-                sort(log.get_mut("fields"));
-            }
-        }
-        let processes = trace.get_mut("processes").and_then(Json::as_object_mut);
-        for (_, process) in processes.into_iter().flatten() {
-            sort(process.get_mut("tags"));
-        }
-    }
-    trace
+fn written_one(id: TraceId, spans: &[Span], raw: bool) -> write::Trace<'_> {
+    let trace = write::Trace::new(id, spans);
+    if raw { trace } else { trace.sorted() }
 }
 
-fn sort(tags: Option<&mut Json>) {
-    if let Some(tags) = tags.and_then(Json::as_array_mut) {
-        tags.sort_by(|one, other| key(one).cmp(key(other)));
-    }
-}
-
-fn key(tag: &Json) -> &str {
-    tag.get("key").and_then(Json::as_str).unwrap_or_default()
+fn written(of_traces: &[(TraceId, Vec<Span>)], raw: bool) -> Vec<write::Trace<'_>> {
+    let each = of_traces.iter();
+    each.map(|(id, spans)| written_one(*id, spans, raw))
+        .collect()
 }

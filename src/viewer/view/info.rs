@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::trace::model::{Span, Value};
+use crate::trace::model::{Span, SpanId, Value};
+use crate::trace::store::Glance;
 
 /// The answer of `GET /api/dagger/runs`.
 #[derive(Clone, Debug, Serialize)]
@@ -91,14 +92,13 @@ impl RunInfo {
     ///
     /// The first span is the earliest one without a parent, or else the earliest.
     pub fn of_spans(spans: &[Span]) -> Self {
-        let first = spans
-            .iter()
-            .min_by_key(|span| (span.parent.is_some(), span.start_ns, span.id));
-        let Some(first) = first else {
+        Self::of_seen(&Seen::of_spans(spans, None))
+    }
+
+    pub(super) fn of_seen(seen: &Seen<'_>) -> Self {
+        let Some(first) = seen.first else {
             return Self::default();
         };
-        let begins = spans.iter().map(|span| span.start_ns).min().unwrap_or(0);
-        let ends = spans.iter().map(|span| span.end_ns).max().unwrap_or(0);
         let error = match &first.status {
             crate::trace::model::Status::Error(text) => Some(text.clone()),
             _ => None,
@@ -119,11 +119,50 @@ impl RunInfo {
             exit_code: first
                 .int("dagger.exit_code")
                 .and_then(|code| i32::try_from(code).ok()),
-            started_ms: begins / 1_000_000,
-            duration_us: Some(ends.saturating_sub(begins) / 1_000),
+            started_ms: seen.start_ns / 1_000_000,
+            duration_us: Some(seen.end_ns.saturating_sub(seen.start_ns) / 1_000),
+            spans: seen.spans,
+            steps: seen.steps,
+            error,
+        }
+    }
+}
+
+/// What was seen of a run's trace.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    /// The earliest span without a parent, or else the earliest.
+    first: Option<&'a Span>,
+    /// The run's entry span.
+    pub(super) root: Option<&'a Span>,
+    start_ns: u64,
+    end_ns: u64,
+    spans: usize,
+    pub(super) steps: Option<Steps>,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn of_spans(spans: &'a [Span], root: Option<SpanId>) -> Self {
+        Self {
+            first: spans
+                .iter()
+                .min_by_key(|span| (span.parent.is_some(), span.start_ns, span.id)),
+            root: root.and_then(|root| spans.iter().find(|span| span.id == root)),
+            start_ns: spans.iter().map(|span| span.start_ns).min().unwrap_or(0),
+            end_ns: spans.iter().map(|span| span.end_ns).max().unwrap_or(0),
             spans: spans.len(),
             steps: Steps::of(spans),
-            error,
+        }
+    }
+
+    pub(super) fn of_glance(glance: &'a Glance) -> Self {
+        Self {
+            first: glance.first.as_ref(),
+            root: glance.root.as_ref(),
+            start_ns: glance.start_ns,
+            end_ns: glance.end_ns,
+            spans: usize::try_from(glance.spans).unwrap_or(usize::MAX),
+            steps: Steps::of(&glance.steps),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::columns::Flag;
 use super::findings::{Findings, findings};
-use super::info::{RunInfo, RunState, RunsView, Steps};
+use super::info::{RunInfo, RunState, RunsView, Seen};
 use super::run::{RunView, Segment};
 use crate::trace::critical_path::{critical_path, entry};
 use crate::trace::model::{Span, SpanId, Status, TraceId};
@@ -35,14 +35,18 @@ impl RunList {
         let mut counted = HashMap::with_capacity(runs.len());
         let mut infos = Vec::with_capacity(runs.len());
         for run in runs {
+            let now = state_of(&run);
             let known = self.counted.remove(&run.id).filter(|(spans, state, _)| {
-                *spans == run.spans && *state == state_of(&run) && *state != RunState::Running
+                *spans == run.spans && *state == now && now != RunState::Running
             });
             let info = match known {
                 Some((_, _, info)) => info,
-                None => RunInfo::of_run(&run, &store.trace(run.begun.trace)?),
+                None => {
+                    let glance = store.glance(run.begun.trace, run.begun.root)?;
+                    RunInfo::of_run_seen(&run, &Seen::of_glance(&glance))
+                }
             };
-            counted.insert(run.id, (run.spans, info.state, info.clone()));
+            counted.insert(run.id, (run.spans, now, info.clone()));
             infos.push(info);
         }
         self.counted = counted;
@@ -53,7 +57,11 @@ impl RunList {
 impl RunInfo {
     /// What the store knows of a run, `spans` being those of its trace.
     pub fn of_run(run: &Run, spans: &[Span]) -> Self {
-        let seen = Self::of_spans(spans);
+        Self::of_run_seen(run, &Seen::of_spans(spans, run.begun.root))
+    }
+
+    fn of_run_seen(run: &Run, of_trace: &Seen<'_>) -> Self {
+        let seen = Self::of_seen(of_trace);
         let begun = &run.begun;
         if begun.pid == 0 {
             return Self {
@@ -62,7 +70,7 @@ impl RunInfo {
                 ..seen
             };
         }
-        let root = spans.iter().find(|span| Some(span.id) == begun.root);
+        let root = of_trace.root;
         let error = root.and_then(|root| match &root.status {
             Status::Error(text) => Some(text.clone()),
             _ => None,
@@ -94,7 +102,7 @@ impl RunInfo {
                 _ => run.ended_ns.map(took).or(seen.duration_us),
             },
             spans: usize::try_from(run.spans).unwrap_or(usize::MAX),
-            steps: Steps::of(spans),
+            steps: of_trace.steps,
             error,
         }
     }
@@ -234,6 +242,59 @@ mod tests {
             ("dagger up", None)
         );
         assert_eq!(list.runs[0].args, ["--push"]);
+    }
+
+    #[test]
+    fn a_glance_sees_what_reading_all_spans_does() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::open(state.path()).unwrap();
+        let run = store.begin(&begun(std::process::id())).unwrap();
+        let text = |text: &str| crate::trace::model::Value::Str(text.into());
+        let truth = crate::trace::model::Value::Bool;
+        let with = |id: u64, attributes, failed: bool| Span {
+            attributes,
+            status: if failed {
+                Status::Error("why".into())
+            } else {
+                Status::Unset
+            },
+            ..span(id).under(1).at(id, id + 2).done()
+        };
+        let vertex = ("vertex".to_owned(), text("sha256:\"x"));
+        let spans = [
+            with(1, vec![("dagger.cancelled".into(), truth(true))], true),
+            with(
+                2,
+                vec![vertex.clone(), ("buildkit.cached".into(), truth(true))],
+                false,
+            ),
+            with(
+                3,
+                vec![("buildkit.cached".into(), truth(false)), vertex.clone()],
+                true,
+            ),
+            with(
+                4,
+                vec![
+                    ("other".into(), text("[\"vertex\",\"")),
+                    ("vertex".into(), truth(true)),
+                ],
+                true,
+            ),
+        ];
+        store.append(run, &spans).unwrap();
+        let run = store.run(run).unwrap().unwrap();
+        let glance = store.glance(TraceId(1), run.begun.root).unwrap();
+        let seen = RunInfo::of_run_seen(&run, &Seen::of_glance(&glance));
+        assert_eq!(
+            seen,
+            RunInfo::of_run(&run, &store.trace(TraceId(1)).unwrap())
+        );
+        assert_eq!(
+            seen.steps
+                .map(|steps| (steps.total, steps.cached, steps.failed)),
+            Some((2, 1, 1))
+        );
     }
 
     #[test]
