@@ -199,7 +199,7 @@ const scenarios = {
   async table_and_flame_graph_find_the_time(page, site) {
     await open(page, site, `#/run/${GOOD}?view=table`, "table.groups");
     await page.shows("table.groups tbody tr", "cargo build");
-    await page.shows("table.groups th[aria-sort=descending]", "self");
+    await page.shows("table.groups th[aria-sort=descending]", "on the path");
     await page.click(".groups thead button", "count");
     await page.until("document.querySelector('.groups tbody tr:first-child').textContent.includes('Control/Solve')");
     assert.match(await hash(page), /sort=count%3Adesc/);

@@ -34,6 +34,7 @@ export const served = {
     // The address that `dagger up` prints.
     await page.open(`${url}/run/${trace}`);
     await page.shows(".state.s-done");
+    await page.shows(".fact", "engine");
     await page.click(".tabs button", "Plan");
     await page.shows(".plan-head", "10 actions");
     const at = "[...document.querySelectorAll('.node')].map((node) => [node.dataset.action, node.offsetLeft])";

@@ -111,10 +111,12 @@ export class Trace {
     return steps.length ? steps : found;
   }
 
-  root() {
-    for (let row = 0; row < this.size; row++) if (!this.is(row, MISSING)) return row;
+  first(test) {
+    for (let row = 0; row < this.size; row++) if (test(row)) return row;
     return -1;
   }
+
+  root() { return this.first((row) => !this.is(row, MISSING)); }
 
   ancestors(row) {
     const found = [];

@@ -142,7 +142,7 @@ class RunPage {
     this.drawSide();
     if (this.first) {
       // A build that failed is opened for the sake of what failed.
-      const sought = this.selected >= 0 ? this.selected : params.zoom || params.q ? -1 : this.failures[0] ?? -1;
+      const sought = this.selected >= 0 ? this.selected : this.trace.run.state !== "failed" || params.zoom || params.q ? -1 : this.failures[0] ?? -1;
       if (sought >= 0) this.unfold(sought);
       requestAnimationFrame(() => this.waterfall.reveal(sought));
     } else if (this.selected >= 0 && (params.span !== was || view !== this.viewName())) {

@@ -24,6 +24,7 @@ export function summaryOf(page) {
       steps ? fact("cached", `${steps.cached}`, h("span", { class: "quiet" }, ` ${percent(steps.cached, steps.total)}`)) : null,
       page.failures.length && (run.state !== "done" || steps?.failed) ? fact("failed", h("button", { class: "link bad", title: "go to the next failure (e)", onclick: () => page.nextFailure() }, page.failures.length)) : null,
       fact("spans", whole(run.spans || size)),
+      ...circumstances(page.trace).map(([name, text, more]) => fact(name, h("span", { class: "short", title: more }, text))),
       missing ? fact("missing", h("span", { class: "bad" }, missing)) : null,
       run.exit_code === null ? null : fact("exit code", run.exit_code),
       h("div", { class: "services" }, page.trace.services.slice(0, 6).map((service) => h("button", { class: "chip", title: "search for its spans", onclick: () => page.set({ q: `service=${/\s/.test(service) ? `"${service}"` : service}` }) },
@@ -33,6 +34,18 @@ export function summaryOf(page) {
         h("a", { href: `api/traces/${run.trace}?prettyPrint=true`, title: "all spans, in Jaeger's JSON" }, "JSON"))),
     run.error ? h("pre", { class: "error-text" }, run.error) : null,
   ];
+}
+
+// With what and of what it was made, where a span says so: the engine, the commit, the job.
+function circumstances(trace) {
+  const root = trace.root(), own = new Map(root < 0 ? [] : [...trace.processOf(root), ...trace.attributes(root)]);
+  const found = [], connect = trace.first((row) => trace.name(row) === "connect" && trace.attribute(row, "buildkit.version"));
+  if (connect >= 0) found.push(["engine", trace.attribute(connect, "buildkit.version"), trace.attribute(connect, "buildkit.address")]);
+  const revision = own.get("vcs.ref.head.revision"), name = own.get("vcs.ref.head.name");
+  if (name || revision) found.push(["commit", [name, revision?.slice(0, 8)].filter(Boolean).join(" "), revision]);
+  const job = own.get("cicd.pipeline.name");
+  if (job) found.push(["pipeline", job, own.get("cicd.pipeline.run.url.full") ?? job]);
+  return found;
 }
 
 function colourOf(trace, service) {

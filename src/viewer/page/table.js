@@ -16,7 +16,7 @@ const COLUMNS = [
 ];
 
 export function groupTable(page) {
-  const [by, way] = (page.params.sort ?? "self:desc").split(":");
+  const [by, way] = (page.params.sort ?? `${page.trace.pathOf.size ? "path" : "self"}:desc`).split(":");
   const column = COLUMNS.find(([key]) => key === by) ?? COLUMNS[3];
   const groups = page.trace.groups(page.matchList.length ? page.matchList : null);
   const sign = way === "asc" ? 1 : -1;

@@ -33,6 +33,7 @@ impl Build {
                 attributes: vec![
                     text("service.version", version),
                     text("host.name", "build-7"),
+                    text("telemetry.sdk.name", "opentelemetry"),
                 ],
             })
         };
@@ -111,7 +112,14 @@ impl Build {
                 (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211)
             });
         self.set(vec![
-            text("vertex", &format!("sha256:{digest:064x}")),
+            text(
+                "vertex",
+                &format!(
+                    "sha256:{0:016x}{1:016x}{0:016x}{1:016x}",
+                    digest,
+                    digest.rotate_left(29)
+                ),
+            ),
             ("buildkit.cached".into(), Value::Bool(end == End::Cached)),
         ]);
         let span = self.last();
