@@ -172,7 +172,7 @@ def main():
                     until = time.monotonic() + 20
                     while True:
                         body = server.get("/api/traces/7?raw=true")[2]
-                        there = len(json.loads(body)["data"][0]["spans"])
+                        there = len((json.loads(body)["data"] or [{"spans": []}])[0]["spans"])
                         if there >= LARGE or time.monotonic() > until:
                             break
                         time.sleep(0.5)

@@ -7,9 +7,11 @@
 
 mod json;
 mod message;
+mod write;
 
 pub use json::{OtlpError, from_json, request_from_json, request_to_json, to_json};
 pub use message::{Read, read, request, spans};
+pub use write::{Entry, entries};
 
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,12 @@ fn sorted(mut spans: Vec<Span>) -> Vec<Span> {
 
 proptest! {
     #[test]
+    fn what_is_written_as_it_goes_is_what_the_messages_say(spans in proptest::collection::vec(any_span(), 0..6)) {
+        let written = serde_json::to_value(entries(&spans)).unwrap();
+        prop_assert_eq!(&written, &to_json(&spans)["resourceSpans"]);
+    }
+
+    #[test]
     fn both_encodings_read_back(given in proptest::collection::vec(any_span(), 0..6)) {
         let sent = request(&given).encode_to_vec();
         let back = spans(&ExportTraceServiceRequest::decode(&*sent).unwrap());

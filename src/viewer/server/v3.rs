@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::Served;
@@ -12,7 +13,7 @@ use super::durations::truth;
 use super::parameters::Parameters;
 use super::search::{Search, moment};
 use super::summaries::summary;
-use crate::trace::model::{Span, TraceId};
+use crate::trace::model::TraceId;
 use crate::trace::otlp;
 
 pub(super) async fn services(State(served): State<Served>) -> Response {
@@ -43,8 +44,11 @@ pub(super) async fn search(State(served): State<Served>, parameters: Parameters)
         .answer(Shape::V3, move |store| {
             raw(&parameters)?;
             let traces = Search::v3(&parameters)?.find(store)?;
-            let entries = traces.iter().flat_map(|(_, spans)| resource_spans(spans));
-            result(entries.collect())
+            let entries: Vec<_> = traces
+                .iter()
+                .flat_map(|(_, spans)| otlp::entries(spans))
+                .collect();
+            result(&entries)
         })
         .await
 }
@@ -80,7 +84,7 @@ pub(super) async fn trace(
                 }
             }
             raw(&parameters)?;
-            result(resource_spans(&store.trace(id)?))
+            result(&otlp::entries(&store.trace(id)?))
         })
         .await
 }
@@ -99,21 +103,24 @@ fn raw(parameters: &Parameters) -> Result<(), Refused> {
     Ok(())
 }
 
-fn result(entries: Vec<Json>) -> Result<Response, Refused> {
+fn result(entries: &[otlp::Entry<'_>]) -> Result<Response, Refused> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Found<'a> {
+        resource_spans: &'a [otlp::Entry<'a>],
+    }
+    #[derive(Serialize)]
+    struct Body<'a> {
+        result: Found<'a>,
+    }
     if entries.is_empty() {
         return Err(Refused::not_found("No traces found"));
     }
-    found(&json!({"result": {"resourceSpans": entries}}))
-}
-
-fn resource_spans(spans: &[Span]) -> Vec<Json> {
-    match otlp::to_json(spans)
-        .get_mut("resourceSpans")
-        .map(Json::take)
-    {
-        Some(Json::Array(entries)) => entries,
-        _ => Vec::new(),
-    }
+    found(&Body {
+        result: Found {
+            resource_spans: entries,
+        },
+    })
 }
 
 /// A trace's id in hex, or in one of the spellings of base64.
