@@ -4,6 +4,8 @@
 //! reports (`verify`), the query client and the run records (`trace`).
 
 mod choose;
+pub(super) mod expected;
+mod former;
 mod reports;
 mod source;
 
@@ -17,10 +19,11 @@ use thiserror::Error;
 use crate::trace::error::TraceError;
 use crate::trace::jaeger::Answer;
 use crate::trace::store::StoreError;
+use crate::verify::expect::{Baseline, Expectations};
 use crate::verify::poll::{Patience, Waited, wait};
 use crate::verify::report::{Report, Strictness, Style, Subject, json, text};
 use crate::verify::waiting::WaitingLine;
-use crate::verify::{Target, Tolerance, judge};
+use crate::verify::{Held, Target, Tolerance, judge_with};
 
 use super::{duration, trace_rules};
 use reports::ReportTo;
@@ -52,6 +55,20 @@ pub struct VerifyArgs {
     /// How bad a rule's findings are: `T003=off`, `warn` or `error`; may be repeated
     #[arg(long = "rule", value_name = "ID=LEVEL", value_parser = trace_rules::level)]
     rules: Vec<trace_rules::Level>,
+
+    /// What the trace is expected to be
+    /// [default: `trace.expect.yaml` in this directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+
+    /// Expect nothing but what the rules say, though there is a `trace.expect.yaml`
+    #[arg(long, conflicts_with = "expect")]
+    no_expect: bool,
+
+    /// Compare with the last N runs of the local store that did the same, and fail if this one is
+    /// slower than usual
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
+    baseline: Option<u16>,
 
     /// How long to wait for a complete trace
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
@@ -164,6 +181,9 @@ pub enum VerifyError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Something in an expectation file is wrong.
+    #[error("{0}")]
+    Expect(Box<crate::document::Fault>),
     /// The local store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -184,7 +204,11 @@ impl VerifyError {
     /// The process's exit code (see `docs/design.md`).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Id { .. } | Self::NoRun { .. } | Self::Record { .. } | Self::File { .. } => 2,
+            Self::Id { .. }
+            | Self::NoRun { .. }
+            | Self::Record { .. }
+            | Self::File { .. }
+            | Self::Expect(_) => 2,
             Self::Trace(error) if error.is_usage() => 2,
             Self::Trace(_) | Self::Store(_) => 4,
             Self::Json(_) | Self::Write(_) | Self::ReportFile { .. } => 1,
@@ -203,6 +227,8 @@ impl VerifyError {
             Self::Record { .. } => "give the trace's id; without its record less is checked".into(),
             Self::Trace(error) => error.help(),
             Self::Store(error) => error.help().to_string(),
+            Self::Expect(fault) if !fault.help.is_empty() => fault.help.clone(),
+            Self::Expect(_) => "docs/expectations.md says what may be written".into(),
             Self::File { .. } => {
                 "save the answer of Jaeger's `/api/traces/ID?raw=true` and give that".into()
             }
@@ -223,6 +249,7 @@ pub async fn run(
     args: &VerifyArgs,
     context: &mut VerifyContext<'_>,
 ) -> Result<ExitStatus, VerifyError> {
+    let expectations = expected::load(args.expect.as_deref(), args.no_expect, &context.directory)?;
     let longest = if args.patience().no_wait {
         args.source.request_timeout
     } else {
@@ -261,7 +288,23 @@ pub async fn run(
     if let Some(text) = line.finish(&waited) {
         say(context.stderr, &text);
     }
-    report(args, context, &target, subject, &waited)
+    let baseline = match (args.baseline, expectations.baseline.clone()) {
+        (Some(runs), Some(baseline)) => Some(Baseline {
+            runs: runs.into(),
+            ..baseline
+        }),
+        (Some(runs), None) => Some(Baseline::of_everything(runs.into())),
+        (None, baseline) => baseline,
+    };
+    let spans = waited.answer.as_ref().map(|answer| answer.spans.clone());
+    let compared = match (baseline, spans) {
+        (Some(baseline), Some(spans)) => {
+            former::compare(baseline, target.trace, spans, context).await?
+        }
+        _ => Vec::new(),
+    };
+    let expected = (&expectations, compared);
+    report(args, context, &target, subject, &waited, expected)
 }
 
 /// Writes to standard error; that it is closed is no reason not to verify.
@@ -276,6 +319,7 @@ fn report(
     target: &Target,
     subject: Subject,
     waited: &Waited,
+    (expectations, compared): (&Expectations, Vec<Held>),
 ) -> Result<ExitStatus, VerifyError> {
     let nothing = Answer::default();
     let answer = waited.answer.as_ref().unwrap_or(&nothing);
@@ -284,7 +328,8 @@ fn report(
         now_ns: now_ns(),
         ..Tolerance::default()
     };
-    let mut judged = judge(target, answer, waited.error.as_ref(), tolerance);
+    let error = waited.error.as_ref();
+    let mut judged = judge_with(target, answer, error, tolerance, expectations, compared);
     judged.set_levels(&args.rules);
     let strictness = Strictness {
         skipped: args.strict,

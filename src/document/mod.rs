@@ -8,10 +8,12 @@ mod decode;
 mod fault;
 mod node;
 mod places;
+mod scalar;
 mod similar;
 
 pub use at::At;
 pub use decode::DecodeError;
 pub use fault::Fault;
 pub use node::{Key, Node, Position, Value};
+pub use scalar::Scalar;
 pub use similar::similar;

@@ -40,6 +40,8 @@ pub struct Finding {
     pub notes: Vec<(&'static str, String)>,
     /// What to do next.
     pub help: Option<String>,
+    /// Why it is let pass, if it is.
+    pub waived: Option<String>,
 }
 
 impl Outcome {
@@ -64,6 +66,7 @@ impl Finding {
             actual: None,
             notes: Vec::new(),
             help: None,
+            waived: None,
         }
     }
 

@@ -22,8 +22,13 @@ pub struct Index<'a> {
 impl<'a> Index<'a> {
     /// Reads the spans once.
     pub fn new(all: &'a [Span]) -> Self {
-        let mut by_id: HashMap<SpanId, &'a Span> = HashMap::with_capacity(all.len());
-        let mut spans = Vec::with_capacity(all.len());
+        Self::of(all)
+    }
+
+    /// Reads some spans once.
+    pub fn of(all: impl IntoIterator<Item = &'a Span>) -> Self {
+        let mut by_id: HashMap<SpanId, &'a Span> = HashMap::new();
+        let mut spans = Vec::new();
         let mut copies = Vec::new();
         for span in all {
             if let Some(first) = by_id.get(&span.id).copied() {

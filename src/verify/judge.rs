@@ -1,6 +1,7 @@
 //! Holds the rules against a trace.
 
 use super::evidence::{Evidence, Tolerance};
+use super::expect::{Check, Expectations, Kind, Place};
 use super::finding::{Outcome, Severity};
 use super::index::Index;
 use super::rules::{RULES, Rule};
@@ -13,11 +14,32 @@ use crate::trace::model::Span;
 /// Rules that have something to say of a trace that is not there.
 const WITHOUT_SPANS: [&str; 2] = ["T001", "T008"];
 
+/// What came of something that is not a built-in rule.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// What reports call such a thing: `expect`, `budget`, `baseline`, `waiver`.
+    pub id: &'static str,
+    /// The kind of it, as `invariant` is that of rules.
+    pub kind: &'static str,
+    /// What it is called.
+    pub name: String,
+    /// Where it is written.
+    pub place: Option<Place>,
+    /// How bad its findings are.
+    pub severity: Severity,
+    /// What it proves.
+    pub proves: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
 /// What the rules say of a trace.
 #[derive(Debug)]
 pub struct Judged {
     /// Each rule's outcome, in the order of [`RULES`].
     pub outcomes: Vec<(&'static Rule, Outcome)>,
+    /// What came of the project's expectations, in the order of its file.
+    pub held: Vec<Held>,
     /// The run's first span.
     pub root: Option<Span>,
     /// How many spans its part of the trace has.
@@ -32,6 +54,19 @@ pub fn judge(
     answer: &Answer,
     error: Option<&TraceError>,
     tolerance: Tolerance,
+) -> Judged {
+    let expectations = Expectations::default();
+    judge_with(target, answer, error, tolerance, &expectations, Vec::new())
+}
+
+/// Holds the rules and a project's expectations against a trace; `more` is what else was looked at.
+pub fn judge_with(
+    target: &Target,
+    answer: &Answer,
+    error: Option<&TraceError>,
+    tolerance: Tolerance,
+    expectations: &Expectations,
+    more: Vec<Held>,
 ) -> Judged {
     let index = Index::new(&answer.spans);
     let scope = Scope::new(target, &index);
@@ -62,11 +97,45 @@ pub fn judge(
             services.push(service.to_owned());
         }
     }
-    Judged {
+    let members = Index::of(evidence.members());
+    let rounding_ns = u64::try_from(tolerance.rounding.as_nanos()).unwrap_or(u64::MAX);
+    let checks = expectations.checks.iter();
+    let held = checks
+        .map(|check| check.held(&members, rounding_ns))
+        .chain(more)
+        .collect();
+    let mut judged = Judged {
         outcomes,
+        held,
         root: evidence.entry().cloned(),
         spans: evidence.members().count(),
         services,
+    };
+    judged.set_levels(&expectations.levels);
+    judged.waive(&expectations.waivers, &members, tolerance.now_ns);
+    judged
+}
+
+impl Check {
+    fn held(&self, members: &Index<'_>, rounding_ns: u64) -> Held {
+        let (id, kind) = match self.kind {
+            Kind::Expectation => ("expect", "expectation"),
+            Kind::Budget => ("budget", "budget"),
+        };
+        let outcome = if members.spans().is_empty() {
+            Outcome::skipped("the trace is not there")
+        } else {
+            self.hold(members, rounding_ns)
+        };
+        Held {
+            id,
+            kind,
+            name: self.name.clone(),
+            place: Some(self.place.clone()),
+            severity: self.severity,
+            proves: "it holds".to_owned(),
+            outcome,
+        }
     }
 }
 

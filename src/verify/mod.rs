@@ -7,8 +7,10 @@
 //! against it, and [`report::Report`] is what people and machines are told. A rule is one entry of
 //! [`rules::RULES`]; to add one, start there.
 
+mod baseline;
 pub mod completeness;
 mod evidence;
+pub mod expect;
 mod finding;
 mod index;
 mod judge;
@@ -24,10 +26,11 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod waiting;
+mod waive;
 
 pub use evidence::{Evidence, Tolerance};
 pub use finding::{Finding, Outcome, Severity};
 pub use index::Index;
-pub use judge::{Judged, judge};
+pub use judge::{Held, Judged, judge, judge_with};
 pub use scope::Scope;
 pub use target::{Run, Target};

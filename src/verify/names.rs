@@ -13,10 +13,15 @@ pub(super) const CONNECT: &str = "connect";
 pub(super) const VERSION: &str = "buildkit.version";
 /// The span of one solve.
 pub(super) const SOLVE: &str = "solve";
+/// The call of a solve.
+pub(super) const SOLVE_CALL: &str = "moby.buildkit.v1.Control/Solve";
 /// How the daemon's own calls begin.
 pub(super) const DAEMON_CALL: &str = "moby.buildkit.";
 /// How the names of command spans begin.
 pub(super) const COMMAND: &str = "dagger ";
+
+/// How the names of a plan's actions begin.
+pub(super) const ACTION: &str = "action ";
 
 /// Digest of the step that a span stands for.
 pub(super) const VERTEX: &str = "vertex";

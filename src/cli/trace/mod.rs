@@ -4,6 +4,7 @@
 //! Elsewhere: the store and the algorithms (`trace`), proving that a trace is whole (`trace_verify`).
 
 mod compare;
+mod expect;
 mod files;
 mod forget;
 mod list;
@@ -35,6 +36,9 @@ pub(super) enum TraceCommand {
     Rules(RulesArgs),
     /// Say what a rule proves, when it fails and what to do then
     Explain(ExplainArgs),
+    /// Write, check and describe files of expectations
+    #[command(subcommand)]
+    Expect(expect::ExpectCommand),
     /// Run a command in a span, with TRACEPARENT set for what it starts
     Exec(ExecArgs),
     /// List the runs that are recorded on this machine, newest first
@@ -75,6 +79,7 @@ pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failur
         TraceCommand::Serve(args) => return serve::run(args, start),
         TraceCommand::Rules(args) => trace_rules::list(args).map_err(Failure::from),
         TraceCommand::Explain(args) => trace_rules::explain(args).map_err(Failure::from),
+        TraceCommand::Expect(command) => expect::run(command, env),
         TraceCommand::List(args) => list::run(args, env),
         TraceCommand::Show(args) => show::run(args, env),
         TraceCommand::CriticalPath(args) => path::run(args, env),

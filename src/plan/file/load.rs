@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::check::{self, Named, Planned, SecretFrom};
 use super::schema::{Action, Document};
 use super::values::{PLAN_BYTES, Values};
-use crate::document::{At, Fault, Node, Position, Value, similar};
+use crate::document::{At, Fault, Node, Position, Scalar, Value, similar};
 use crate::plan::PlanError;
 
 /// Names that are looked for, in this order.
@@ -269,8 +269,7 @@ fn args(
             left,
         };
         values.put_into(node)?;
-        let read: Result<BTreeMap<String, super::schema::Scalar>, _> =
-            Deserialize::deserialize(&*node);
+        let read: Result<BTreeMap<String, Scalar>, _> = Deserialize::deserialize(&*node);
         let read = read.map_err(crate::document::DecodeError::fault)?;
         args.extend(read.into_iter().map(|(name, value)| (name, value.0)));
     }
@@ -351,8 +350,7 @@ fn combinations(
     };
     values.put_into(matrix)?;
     let at = matrix.at;
-    let read: Result<BTreeMap<String, Vec<super::schema::Scalar>>, _> =
-        Deserialize::deserialize(&*matrix);
+    let read: Result<BTreeMap<String, Vec<Scalar>>, _> = Deserialize::deserialize(&*matrix);
     for (name, choices) in read.map_err(crate::document::DecodeError::fault)? {
         if choices.is_empty() || all.len().saturating_mul(choices.len()) > ACTIONS {
             let message = format!("the matrix has no or more than {ACTIONS} combinations");

@@ -19,7 +19,10 @@ pub fn junit(report: &Report) -> Result<String, quick_junit::SerializeError> {
                 suite.add_test_case(case);
             }
             None => {
-                let mut suite = TestSuite::new(format!("{}s", plain(&entry.kind)));
+                let mut suite = TestSuite::new(match entry.kind.as_str() {
+                    "baseline" => "baseline".to_owned(),
+                    kind => format!("{}s", plain(kind)),
+                });
                 suite.add_test_case(case);
                 suites.push((&entry.kind, suite));
             }
@@ -34,7 +37,7 @@ pub fn junit(report: &Report) -> Result<String, quick_junit::SerializeError> {
 fn case(entry: &ResultEntry) -> TestCase {
     let name = format!("{} {}", plain(&entry.id), plain(&entry.name));
     let status = match entry.status {
-        Status::Pass | Status::Warn => TestCaseStatus::success(),
+        Status::Pass | Status::Warn | Status::Waived => TestCaseStatus::success(),
         Status::Skip => {
             let mut skipped = TestCaseStatus::skipped();
             skipped.set_message(plain(&entry.message));
@@ -48,9 +51,14 @@ fn case(entry: &ResultEntry) -> TestCase {
         }
     };
     let mut case = TestCase::new(name, status);
-    if entry.status == Status::Warn {
+    let told = match entry.status {
+        Status::Warn => Some("warning"),
+        Status::Waived => Some("waived"),
+        Status::Pass | Status::Skip | Status::Fail => None,
+    };
+    if let Some(told) = told {
         case.set_system_out(format!(
-            "warning: {}\n{}",
+            "{told}: {}\n{}",
             plain(&entry.message),
             detail(entry)
         ));

@@ -38,7 +38,7 @@ pub fn markdown(report: &Report) -> String {
     for entry in told.iter().take(ROWS) {
         let level = match entry.status {
             Status::Fail => "error",
-            Status::Warn | Status::Skip | Status::Pass => "warn",
+            Status::Warn | Status::Waived | Status::Skip | Status::Pass => "warn",
         };
         // Writing to a string does not fail.
         let _ = writeln!(

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::trace::model::{Span, TraceId};
 use crate::verify::completeness::Missing;
 use crate::verify::finding::{Finding, Outcome, Severity};
-use crate::verify::judge::Judged;
+use crate::verify::judge::{Held, Judged};
 use crate::verify::poll::{Ending, Waited};
 use crate::verify::rules::Rule;
 
@@ -92,7 +92,7 @@ pub struct ResultEntry {
     pub id: String,
     /// The rule's name.
     pub name: String,
-    /// `invariant`.
+    /// `invariant`, `expectation`, `budget`, `baseline`, `waiver`.
     pub kind: String,
     /// What came of it.
     pub status: Status,
@@ -131,6 +131,8 @@ pub enum Status {
     Pass,
     /// It could not look.
     Skip,
+    /// It does not hold, and the project lets that pass.
+    Waived,
     /// Worth a look.
     Warn,
     /// It does not hold.
@@ -148,6 +150,21 @@ pub struct Summary {
     pub warned: usize,
     /// Could not look.
     pub skipped: usize,
+    /// Do not hold, which the project lets pass.
+    pub waived: usize,
+}
+
+impl Summary {
+    fn count(&mut self, entries: &[ResultEntry]) {
+        let number = match entries.iter().map(|entry| entry.status).max() {
+            Some(Status::Fail) => &mut self.failed,
+            Some(Status::Warn) => &mut self.warned,
+            Some(Status::Waived) => &mut self.waived,
+            Some(Status::Skip) => &mut self.skipped,
+            Some(Status::Pass) | None => &mut self.passed,
+        };
+        *number += 1;
+    }
 }
 
 /// Which trace, and why this one.
@@ -179,12 +196,12 @@ impl Report {
         let mut summary = Summary::default();
         for (rule, outcome) in &judged.outcomes {
             let entries = entries(rule, outcome, strictness);
-            match entries.iter().map(|entry| entry.status).max() {
-                Some(Status::Fail) => summary.failed += 1,
-                Some(Status::Warn) => summary.warned += 1,
-                Some(Status::Skip) => summary.skipped += 1,
-                Some(Status::Pass) | None => summary.passed += 1,
-            }
+            summary.count(&entries);
+            results.extend(entries);
+        }
+        for held in &judged.held {
+            let entries = entries_of(held, strictness);
+            summary.count(&entries);
             results.extend(entries);
         }
         let exit_code = if judged.spans == 0 {
@@ -246,25 +263,49 @@ fn completeness(waited: &Waited) -> CompletenessReport {
 }
 
 fn entries(rule: &Rule, outcome: &Outcome, strictness: Strictness) -> Vec<ResultEntry> {
-    let plain = |status, message: &str| ResultEntry {
-        id: rule.id.to_owned(),
-        name: rule.name.to_owned(),
-        kind: "invariant".to_owned(),
-        status,
-        severity: rule.severity,
-        message: message.to_owned(),
+    let entry = entry(rule.id, rule.name, "invariant", rule.severity);
+    of_outcome(&entry, rule.proves, outcome, strictness)
+}
+
+fn entries_of(held: &Held, strictness: Strictness) -> Vec<ResultEntry> {
+    let mut entry = entry(held.id, &held.name, held.kind, held.severity);
+    entry.location = held.place.as_ref().map(ToString::to_string);
+    of_outcome(&entry, &held.proves, &held.outcome, strictness)
+}
+
+fn entry(id: &str, name: &str, kind: &str, severity: Severity) -> ResultEntry {
+    ResultEntry {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        status: Status::Pass,
+        severity,
+        message: String::new(),
         expected: None,
         actual: None,
         spans: Vec::new(),
         notes: Vec::new(),
         location: None,
         help: None,
+    }
+}
+
+fn of_outcome(
+    entry: &ResultEntry,
+    proves: &str,
+    outcome: &Outcome,
+    strictness: Strictness,
+) -> Vec<ResultEntry> {
+    let plain = |status, message: &str| ResultEntry {
+        status,
+        message: message.to_owned(),
+        ..entry.clone()
     };
     match outcome {
         Outcome::Skipped(reason) if strictness.skipped => {
             let mut entry = plain(
                 Status::Fail,
-                &format!("{} could not be checked: {reason}", rule.name),
+                &format!("{} could not be checked: {reason}", entry.name),
             );
             entry.severity = Severity::Error;
             entry.help = Some("--strict fails what could not be checked".to_owned());
@@ -272,7 +313,7 @@ fn entries(rule: &Rule, outcome: &Outcome, strictness: Strictness) -> Vec<Result
         }
         Outcome::Skipped(reason) => vec![plain(Status::Skip, reason)],
         Outcome::Checked(findings) if findings.is_empty() => {
-            vec![plain(Status::Pass, rule.proves)]
+            vec![plain(Status::Pass, proves)]
         }
         Outcome::Checked(findings) => findings
             .iter()
@@ -287,8 +328,16 @@ fn of_finding(plain: ResultEntry, finding: &Finding) -> ResultEntry {
         name: (*name).to_owned(),
         text: text.clone(),
     };
+    let mut notes: Vec<Note> = finding.notes.iter().map(note).collect();
+    notes.extend(
+        finding
+            .waived
+            .iter()
+            .map(|waived| note(&("waived", waived.clone()))),
+    );
     ResultEntry {
         status: match severity {
+            _ if finding.waived.is_some() => Status::Waived,
             Severity::Error => Status::Fail,
             Severity::Warn => Status::Warn,
         },
@@ -296,7 +345,7 @@ fn of_finding(plain: ResultEntry, finding: &Finding) -> ResultEntry {
         expected: finding.expected.clone(),
         actual: finding.actual.clone(),
         spans: finding.spans.iter().map(ToString::to_string).collect(),
-        notes: finding.notes.iter().map(note).collect(),
+        notes,
         help: finding.help.clone(),
         ..plain
     }

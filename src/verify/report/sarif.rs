@@ -30,10 +30,16 @@ pub fn sarif(report: &Report) -> Result<String, serde_json::Error> {
             let level = match entry.status {
                 Status::Fail => "error",
                 Status::Warn => "warning",
-                Status::Pass | Status::Skip => return None,
+                Status::Pass | Status::Skip | Status::Waived => return None,
             };
             let text = format!("{}\n{}", plain(&entry.message), detail(entry));
-            Some(json!({"ruleId": entry.id, "level": level, "message": {"text": text}}))
+            let place = entry.location.as_deref().and_then(place);
+            Some(json!({
+                "ruleId": entry.id,
+                "level": level,
+                "message": {"text": text},
+                "locations": place.into_iter().collect::<Vec<_>>(),
+            }))
         })
         .collect();
     let document = json!({
@@ -50,4 +56,15 @@ pub fn sarif(report: &Report) -> Result<String, serde_json::Error> {
         }],
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// `FILE:LINE:COLUMN` as SARIF has it.
+fn place(location: &str) -> Option<Value> {
+    let mut parts = location.rsplitn(3, ':');
+    let column: u32 = parts.next()?.parse().ok()?;
+    let line: u32 = parts.next()?.parse().ok()?;
+    Some(json!({"physicalLocation": {
+        "artifactLocation": {"uri": plain(parts.next()?)},
+        "region": {"startLine": line, "startColumn": column},
+    }}))
 }

@@ -24,7 +24,7 @@ pub fn text(report: &Report, style: Style) -> String {
     let mut entries: Vec<&ResultEntry> = report
         .results
         .iter()
-        .filter(|entry| style.verbose || entry.status >= Status::Warn)
+        .filter(|entry| style.verbose || entry.status >= Status::Waived)
         .collect();
     entries.sort_by_key(|entry| entry.status);
     for entry in &entries {
@@ -42,6 +42,7 @@ fn write_entry(out: &mut String, entry: &ResultEntry, style: Style) {
     let (word, colour) = match entry.status {
         Status::Fail => ("error", RED),
         Status::Warn => ("warn", YELLOW),
+        Status::Waived => ("waived", DIM),
         Status::Skip => ("skip", DIM),
         Status::Pass => ("pass", GREEN),
     };
@@ -51,7 +52,15 @@ fn write_entry(out: &mut String, entry: &ResultEntry, style: Style) {
         line(out, &format!("{head} {}: {message}", entry.name));
         return;
     }
-    line(out, &format!("{head} {message}"));
+    // A rule's name says less than its message; what the project has named is known by that.
+    if entry.kind == "invariant" {
+        line(out, &format!("{head} {message}"));
+    } else {
+        line(out, &format!("{head} {}: {message}", clean(&entry.name)));
+    }
+    if let Some(location) = &entry.location {
+        line(out, &format!("  --> {}", clean(location)));
+    }
     let mut facts: Vec<(&str, String)> = Vec::new();
     facts.extend(entry.expected.iter().map(|text| ("expected", clean(text))));
     facts.extend(entry.actual.iter().map(|text| ("actual", clean(text))));
@@ -112,6 +121,7 @@ fn write_summary(out: &mut String, report: &Report, style: Style) {
     for (number, word) in [
         (summary.failed, "failed"),
         (summary.warned, "warned"),
+        (summary.waived, "waived"),
         (summary.skipped, "skipped"),
     ] {
         if number > 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::quantity::quantity;
 use super::syntax::{Combinator, Op, Pseudo, Selector, Term, Test};
 use crate::trace::model::{Kind, Span, SpanId};
 use crate::verify::index::Index;
@@ -95,7 +96,7 @@ impl Test {
 
 /// What the span says of a key; several if an attribute or an event is there more than once.
 /// Times are in nanoseconds.
-fn values(span: &Span, index: &Index<'_>, key: &str) -> Vec<String> {
+pub(in crate::verify) fn values(span: &Span, index: &Index<'_>, key: &str) -> Vec<String> {
     match key {
         "name" => vec![span.name.clone()],
         "service" => vec![span.service().to_owned()],
@@ -111,7 +112,9 @@ fn values(span: &Span, index: &Index<'_>, key: &str) -> Vec<String> {
         ],
         "status" => vec![if span.is_error() { "error" } else { "ok" }.to_owned()],
         "duration" => vec![format!("{}ns", length_ns(span))],
-        "self" => vec![format!("{}ns", self_ns(span, index))],
+        "self" => vec![format!("{}ns", own_ns(span, index))],
+        // The daemon says it of its own spans of a step too: then each step would be there several times.
+        names::VERTEX if span.service() == names::DAEMON => Vec::new(),
         _ => {
             let texts = |attributes: &[(String, crate::trace::model::Value)], key: &str| {
                 let same = attributes.iter().filter(|(name, _)| name == key);
@@ -135,7 +138,7 @@ fn values(span: &Span, index: &Index<'_>, key: &str) -> Vec<String> {
 }
 
 /// The span's time in which no child of it was at work, in nanoseconds.
-fn self_ns(span: &Span, index: &Index<'_>) -> u64 {
+pub(in crate::verify) fn own_ns(span: &Span, index: &Index<'_>) -> u64 {
     let (mut at, mut own) = (span.start_ns, 0_u64);
     for child in index.children(span.id) {
         let start = child.start_ns.clamp(at, span.end_ns.max(at));
@@ -145,8 +148,14 @@ fn self_ns(span: &Span, index: &Index<'_>) -> u64 {
     own.saturating_add(span.end_ns.saturating_sub(at))
 }
 
+/// Does the span say this of the key?
+pub(in crate::verify) fn says(span: &Span, index: &Index<'_>, key: &str, wanted: &str) -> bool {
+    let said = values(span, index, key);
+    said.iter().any(|value| compare(value, Op::Equal, wanted))
+}
+
 fn compare(value: &str, op: Op, wanted: &str) -> bool {
-    let order = match (number(value), number(wanted)) {
+    let order = match (quantity(value), quantity(wanted)) {
         (Some(value), Some(wanted)) => value.partial_cmp(&wanted),
         _ => Some(value.cmp(wanted)),
     };
@@ -159,50 +168,6 @@ fn compare(value: &str, op: Op, wanted: &str) -> bool {
         Op::Greater => order.is_some_and(std::cmp::Ordering::is_gt),
         Op::AtLeast => order.is_some_and(std::cmp::Ordering::is_ge),
     }
-}
-
-/// Units, and what a number with them is worth: times in nanoseconds, sizes in bytes.
-const UNITS: [(&str, f64); 13] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("ms", 1e6),
-    ("KiB", 1_024.0),
-    ("MiB", 1_048_576.0),
-    ("GiB", 1_073_741_824.0),
-    ("KB", 1e3),
-    ("MB", 1e6),
-    ("GB", 1e9),
-    ("B", 1.0),
-    ("s", 1e9),
-    ("m", 6e10),
-    ("h", 3.6e12),
-];
-
-/// Integers below it are numbers of their own: 2 to the 53rd.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// The number behind `42`, `1.5s`, `1m30s` or `20MiB`.
-fn number(text: &str) -> Option<f64> {
-    // No exponent: `1234e567` is how a commit begins. And none that is not kept to its last digit.
-    let plain = |text: &str| {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
-            && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let number = is_number.then(|| text.parse::<f64>().ok()).flatten();
-        number.filter(|number| number.abs() < EXACT)
-    };
-    if let Some(number) = plain(text) {
-        return Some(number);
-    }
-    let (mut left, mut sum) = (text, 0.0);
-    while !left.is_empty() {
-        let end = left.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (digits, after) = left.split_at_checked(end)?;
-        let (unit, worth) = UNITS.iter().find(|(unit, _)| after.starts_with(unit))?;
-        sum += plain(digits)? * worth;
-        left = after.strip_prefix(unit)?;
-    }
-    (!text.is_empty()).then_some(sum)
 }
 
 #[cfg(test)]
@@ -255,15 +220,5 @@ mod tests {
             assert_eq!(names(selector), expected, "{selector}");
         }
         assert!(names("connect *").len() > names("connect > *").len());
-    }
-
-    #[test]
-    fn quantities_have_units() {
-        assert_eq!(number("1m30s"), Some(9e10));
-        assert_eq!(number("20MiB"), Some(20_971_520.0));
-        assert_eq!(number("-3"), Some(-3.0));
-        for text in ["", "x", "1x", "nan", "inf", "s", "1.2.3"] {
-            assert_eq!(number(text), None, "{text}");
-        }
     }
 }

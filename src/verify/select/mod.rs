@@ -12,8 +12,13 @@
 //! ```
 
 mod matching;
+mod nearest;
 mod parse;
+mod quantity;
 mod syntax;
+
+pub(super) use matching::{own_ns, says, values};
+pub(super) use quantity::quantity;
 
 pub use parse::SelectorError;
 pub use syntax::Selector;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use regex::{Regex, RegexBuilder};
 
 use super::syntax::{Combinator, Op, Pattern, Pseudo, Selector, Term, Test};
+use crate::document::similar;
 
 /// Text that is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -161,7 +162,10 @@ fn term(input: &mut Input<'_>) -> Result<Term, SelectorError> {
         let known = Pseudo::ALL.iter().find(|(_, text)| *text == name);
         let Some((pseudo, _)) = known else {
             let all: Vec<&str> = Pseudo::ALL.iter().map(|(_, text)| *text).collect();
-            let problem = format!("`:{name}` is none of :{}", all.join(", :"));
+            let mut problem = format!("`:{name}` is none of :{}", all.join(", :"));
+            if let Some(near) = similar(&name, all) {
+                problem.push_str(&format!("; did you mean `:{near}`?"));
+            }
             return Err(SelectorError { problem, ..at });
         };
         pseudos.push(*pseudo);
@@ -190,7 +194,15 @@ fn test(input: &mut Input<'_>) -> Result<Test, SelectorError> {
     for (op, text) in Op::ALL {
         if input.take(text) {
             input.blanks();
-            return Ok(Test::Compare(key, op, input.string("a value")?));
+            let at = input.error("");
+            let value = input.string("a value")?;
+            let bare = value.chars().all(|c| c.is_ascii_digit() || c == '.');
+            if bare && matches!(key.as_str(), "duration" | "self") {
+                let problem =
+                    format!("`{value}` has no unit: write for instance `{value}s` or `{value}ms`");
+                return Err(SelectorError { problem, ..at });
+            }
+            return Ok(Test::Compare(key, op, value));
         }
     }
     Ok(Test::Has(key))
@@ -256,10 +268,15 @@ mod tests {
         assert_eq!(told(""), "column 1: a name is missing");
         assert_eq!(told("a["), "column 3: a key is missing");
         assert_eq!(told("a[b=]"), "column 5: a value is missing");
+        assert_eq!(
+            told("*[duration>5]"),
+            "column 12: `5` has no unit: write for instance `5s` or `5ms`"
+        );
         assert_eq!(told("\"a"), "column 3: the text has no closing quote");
         assert_eq!(
             told("a:roof"),
-            "column 3: `:roof` is none of :root, :leaf, :error, :cached, :first, :last, :slowest"
+            "column 3: `:roof` is none of :root, :leaf, :error, :cached, :first, :last, :slowest; \
+             did you mean `:root`?"
         );
         assert!(told("a > \"/(/\"").starts_with("column 5: the pattern is not understood"));
     }
