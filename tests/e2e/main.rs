@@ -13,6 +13,7 @@ mod support;
 mod attestations;
 mod bad_input;
 mod call;
+mod ci_action;
 mod completion;
 mod contexts;
 mod daemon_spans;
