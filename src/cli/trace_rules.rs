@@ -1,18 +1,27 @@
-//! `dagger trace rules` and `dagger trace explain`: what `verify` checks.
+//! `dagger trace rules`, `explain` and `spans`: what `verify` checks, and what a trace is made of.
 //!
-//! Lives here: the flags. Elsewhere: the rules and their words (`verify::rules`).
+//! Lives here: the flags. Elsewhere: the rules (`verify::rules`), the spans (`verify::known_spans`).
 
 use std::io::{self, Write};
 
 use clap::Args;
 
 use crate::verify::Severity;
+use crate::verify::known_spans;
 use crate::verify::rules::{self, Rule};
 
 /// Arguments of `dagger trace rules`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RulesArgs {
     /// Print the page of all rules in Markdown
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Arguments of `dagger trace spans`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SpansArgs {
+    /// Print the page of all spans in Markdown
     #[arg(long)]
     markdown: bool,
 }
@@ -31,6 +40,16 @@ pub(super) fn list(args: &RulesArgs) -> io::Result<()> {
         rules::markdown()
     } else {
         rules::list()
+    };
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// Prints the kinds of span that dagger makes.
+pub(super) fn spans(args: &SpansArgs) -> io::Result<()> {
+    let text = if args.markdown {
+        known_spans::markdown()
+    } else {
+        known_spans::list()
     };
     io::stdout().write_all(text.as_bytes())
 }

@@ -14,6 +14,7 @@ pub mod expect;
 mod finding;
 mod index;
 mod judge;
+pub mod known_spans;
 mod names;
 pub mod poll;
 pub mod report;

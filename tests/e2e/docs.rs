@@ -5,11 +5,12 @@ use std::path::Path;
 use crate::support::{Context, Dagger, Engine, bed, engines};
 
 /// Pages with commands, each in a block indented by four blanks.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "README.md",
     "docs/start.md",
     "docs/ci.md",
     "docs/history.md",
+    "docs/troubleshooting.md",
 ];
 
 /// Pages about engines that dagger keeps: they run without an engine said.
@@ -62,4 +63,125 @@ fn every_command_about_engines_runs() {
             .run()
             .expect(0);
     }
+}
+
+/// What a user sees, as the page on troubleshooting quotes it, and how it comes about: arguments,
+/// variables, exit code.
+type Symptom = (
+    &'static str,
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    i32,
+);
+
+const NOWHERE: (&str, &str) = ("OTEL_EXPORTER_JAEGER_ENDPOINT", "");
+const REFUSED: (&str, &str) = (
+    "OTEL_EXPORTER_JAEGER_ENDPOINT",
+    "http://127.0.0.1:1/api/traces",
+);
+
+/// In this order: the later ones find what the earlier ones left.
+const SYMPTOMS: [Symptom; 10] = [
+    (
+        "cannot connect to `unix:///nowhere.sock`",
+        &["up"],
+        &[("BUILDKIT_HOST", "unix:///nowhere.sock")],
+        3,
+    ),
+    (
+        "has no scheme",
+        &["up"],
+        &[("BUILDKIT_HOST", "localhost:1234")],
+        2,
+    ),
+    (
+        "no Dockerfile at",
+        &["up", "--file", "none.Dockerfile"],
+        &[],
+        2,
+    ),
+    ("cannot read the context", &["up", "nodir"], &[], 2),
+    ("spans go nowhere", &["doctor"], &[NOWHERE], 0),
+    (
+        "did not reach",
+        &["up", "--daemon-spans", "skip"],
+        &[REFUSED],
+        0,
+    ),
+    (
+        "no variable names it now",
+        &["trace", "push"],
+        &[NOWHERE],
+        4,
+    ),
+    // Its spans are in no Jaeger, and no daemon has any of it.
+    (
+        "nothing listens there",
+        &["up"],
+        &[("BUILDKIT_HOST", "tcp://127.0.0.1:1"), REFUSED],
+        3,
+    ),
+    (
+        "the trace is not in Jaeger",
+        &["trace", "verify", "--timeout", "1s"],
+        &[],
+        4,
+    ),
+    (
+        "cannot reach Jaeger at",
+        &["trace", "verify", "--timeout", "1s"],
+        &[("JAEGER_QUERY_URL", "http://127.0.0.1:1")],
+        4,
+    ),
+];
+
+#[test]
+fn every_symptom_of_troubleshooting_is_real() {
+    let context = Context::three_stages("docs-symptoms");
+    let state = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
+    for (text, args, vars, code) in SYMPTOMS {
+        assert!(page.contains(text), "the page does not quote {text:?}");
+        let mut dagger = Dagger::new(context.path(), args)
+            .env("BUILDKIT_HOST", &bed().unix(Engine::Http))
+            .env("XDG_STATE_HOME", &state.path().display().to_string())
+            .with_collector();
+        for (key, value) in vars {
+            dagger = dagger.env(key, value);
+        }
+        let ran = dagger.run().expect(code);
+        let said = ran.stdout + &ran.stderr;
+        assert!(said.contains(text), "{args:?} {vars:?}: {said}");
+    }
+}
+
+/// The pages, and the folders where they are.
+fn pages() -> Vec<std::path::PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    for folder in ["docs", "docs/adr", "dashboards", "examples"] {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        found.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "md")));
+    }
+    found
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut count = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1) {
+            let target = target.split([')', '#', ' ']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {target}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 40, "only {count} links were found");
 }

@@ -23,7 +23,7 @@ use clap::Subcommand;
 
 use super::diagnostic::Failure;
 use super::trace_exec::{self, ExecArgs};
-use super::trace_rules::{self, ExplainArgs, RulesArgs};
+use super::trace_rules::{self, ExplainArgs, RulesArgs, SpansArgs};
 use super::trace_verify::VerifyArgs;
 use super::traced::Start;
 
@@ -39,6 +39,8 @@ pub(super) enum TraceCommand {
     /// Write, check and describe files of expectations
     #[command(subcommand)]
     Expect(expect::ExpectCommand),
+    /// List the kinds of span that dagger makes
+    Spans(SpansArgs),
     /// Run a command in a span, with TRACEPARENT set for what it starts
     Exec(ExecArgs),
     /// List the runs that are recorded on this machine, newest first
@@ -80,6 +82,7 @@ pub(super) fn run(command: &TraceCommand, start: Start<'_>) -> Result<u8, Failur
         TraceCommand::Rules(args) => trace_rules::list(args).map_err(Failure::from),
         TraceCommand::Explain(args) => trace_rules::explain(args).map_err(Failure::from),
         TraceCommand::Expect(command) => expect::run(command, env),
+        TraceCommand::Spans(args) => trace_rules::spans(args).map_err(Failure::from),
         TraceCommand::List(args) => list::run(args, env),
         TraceCommand::Show(args) => show::run(args, env),
         TraceCommand::CriticalPath(args) => path::run(args, env),

@@ -4,7 +4,7 @@ use super::Rule;
 use crate::trace::model::{Attributes, Span, Value};
 use crate::verify::evidence::{Evidence, is_command};
 use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
-use crate::verify::names;
+use crate::verify::known_spans;
 
 pub(super) const NAMES: Rule = Rule {
     id: "N001",
@@ -27,40 +27,13 @@ pub(super) const BOUNDS: Rule = Rule {
     check: check_bounds,
 };
 
-/// Our spans, but for the steps, and calls.
-const OURS: [&str; 7] = [
-    "connect",
-    "solve",
-    "daemon spans",
-    "engine",
-    "plan",
-    "load plan",
-    "resolve",
-];
-
-/// How the names of others of our spans begin.
-const STARTS: [&str; 8] = [
-    "dagger ",
-    "action ",
-    "export ",
-    "moby.",
-    "grpc.",
-    "containerd.",
-    "engine ",
-    "plan ",
-];
-
 fn check_names(evidence: &Evidence<'_>) -> Outcome {
     if !evidence.entry().is_some_and(is_command) {
         return Outcome::skipped("the run's root is no span of dagger's");
     }
     let unknown: Vec<&Span> = evidence
         .ours()
-        .filter(|span| span.attribute(names::VERTEX).is_none())
-        .filter(|span| {
-            !OURS.contains(&span.name.as_str())
-                && !STARTS.iter().any(|start| span.name.starts_with(start))
-        })
+        .filter(|span| !known_spans::is_known(span))
         .collect();
     if unknown.is_empty() {
         return Outcome::of([]);
