@@ -3,13 +3,10 @@
 //! Decodes by content, not by header: Jaeger sends its errors as JSON under `text/plain`, and its UI
 //! answers unknown paths with a page and status 200.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use serde::de::DeserializeSeed as _;
 
-use serde_json::Value as Json;
-
-use super::span;
-use crate::trace::model::{Resource, Span, TraceId};
+use super::stream::EnvelopeSeed;
+use crate::trace::model::{Span, TraceId};
 
 /// A trace as Jaeger has it now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,62 +43,22 @@ pub fn decode(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Bro
         None => return Err(Broken::Json("it is empty".into())),
     }
     // The parser's own limit of 128 levels guards the stack.
-    let answer: Json =
-        serde_json::from_slice(body).map_err(|error| Broken::Json(error.to_string()))?;
-    let traces = match answer.get("data") {
-        Some(Json::Array(traces)) => traces.as_slice(),
-        Some(Json::Null) => &[],
-        None if answer.get("errors").is_some() => &[],
-        _ => return Err(Broken::Json("it has no list `data`".into())),
-    };
-    let mut found = Answer::default();
-    for trace in traces {
-        read_trace(trace, asked, &mut found);
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let garbled = |error: serde_json::Error| Broken::Json(error.to_string());
+    let read = EnvelopeSeed(asked).deserialize(&mut parser);
+    let envelope = read.map_err(garbled)?;
+    parser.end().map_err(garbled)?;
+    if !envelope.data && !envelope.errors {
+        return Err(Broken::Json("it has no list `data`".into()));
     }
-    if found == Answer::default() {
-        return Ok(Err(error_text(&answer)));
+    if envelope.answer == Answer::default() {
+        return Ok(Err(shown(&envelope.message)));
     }
-    Ok(Ok(found))
+    Ok(Ok(envelope.answer))
 }
 
-fn read_trace(trace: &Json, asked: TraceId, found: &mut Answer) {
-    let processes = processes(trace.get("processes"));
-    let unknown = Arc::new(Resource::default());
-    let spans = trace.get("spans").and_then(Json::as_array);
-    for json in spans.into_iter().flatten() {
-        let resource = match json.get("process") {
-            Some(process @ Json::Object(_)) => Arc::new(span::resource(process)),
-            _ => json
-                .get("processID")
-                .and_then(Json::as_str)
-                .and_then(|key| processes.get(key))
-                .unwrap_or(&unknown)
-                .clone(),
-        };
-        match span::read(json, resource) {
-            Ok(span) if span.trace == asked => found.spans.push(span),
-            Ok(_) => found.foreign += 1,
-            Err(problem) => found.unreadable.push(problem),
-        }
-    }
-}
-
-fn processes(json: Option<&Json>) -> HashMap<&str, Arc<Resource>> {
-    json.and_then(Json::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(key, process)| (key.as_str(), Arc::new(span::resource(process))))
-        .collect()
-}
-
-/// The words of the first error in the envelope, shortened; empty if there are none.
-fn error_text(answer: &Json) -> String {
-    let errors = answer.get("errors").and_then(Json::as_array);
-    let text = errors
-        .and_then(|errors| errors.first())
-        .and_then(|error| error.get("msg"))
-        .and_then(Json::as_str)
-        .unwrap_or_default();
+/// The words of an error, shortened, and without what could steer a terminal.
+pub(super) fn shown(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .take(MESSAGE_CHARS)
@@ -114,6 +71,7 @@ const MESSAGE_CHARS: usize = 200;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value as Json;
 
     use super::*;
     use crate::trace::model::{Kind, SpanId, Value};

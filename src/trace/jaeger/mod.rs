@@ -7,7 +7,9 @@
 
 mod client;
 mod decode;
+mod node;
 pub(super) mod span;
+mod stream;
 mod url;
 pub mod write;
 

@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
+use super::node::Node;
 use crate::trace::model::{
     Attributes, Event, Kind, Link, Resource, Span, SpanId, Status, TraceId, Value,
 };
 
 /// Reads a span; what has no readable id is none.
-pub(super) fn read(json: &Json, resource: Arc<Resource>) -> Result<Span, String> {
+pub(super) fn read(json: &Node<'_>, resource: Arc<Resource>) -> Result<Span, String> {
     let trace: TraceId = id(json, "traceID")?;
     let span: SpanId = id(json, "spanID")?;
     let start_us = micros(json.get("startTime"));
@@ -39,14 +38,14 @@ pub(super) fn read(json: &Json, resource: Arc<Resource>) -> Result<Span, String>
 }
 
 /// Reads a process.
-pub(super) fn resource(json: &Json) -> Resource {
+pub(super) fn resource(json: &Node<'_>) -> Resource {
     Resource {
         service: text(json.get("serviceName")).to_owned(),
         attributes: tags(json.get("tags")),
     }
 }
 
-fn id<T: std::str::FromStr>(json: &Json, key: &str) -> Result<T, String>
+fn id<T: std::str::FromStr>(json: &Node<'_>, key: &str) -> Result<T, String>
 where
     T::Err: std::fmt::Display,
 {
@@ -57,7 +56,7 @@ where
 
 /// The parent in the same trace: `CHILD_OF`, else `FOLLOWS_FROM`, else the deprecated field.
 /// References into other traces are links.
-fn parent(json: &Json, trace: TraceId) -> Option<SpanId> {
+fn parent(json: &Node<'_>, trace: TraceId) -> Option<SpanId> {
     let of_type = |wanted: &str| {
         list(json.get("references"))
             .filter(|reference| text(reference.get("refType")) == wanted)
@@ -70,7 +69,7 @@ fn parent(json: &Json, trace: TraceId) -> Option<SpanId> {
 }
 
 /// Every reference but the one that is the parent.
-fn links(json: &Json, trace: TraceId, parent: Option<SpanId>) -> Vec<Link> {
+fn links(json: &Node<'_>, trace: TraceId, parent: Option<SpanId>) -> Vec<Link> {
     list(json.get("references"))
         .filter_map(|reference| {
             Some(Link {
@@ -83,7 +82,7 @@ fn links(json: &Json, trace: TraceId, parent: Option<SpanId>) -> Vec<Link> {
         .collect()
 }
 
-fn event(json: &Json) -> Event {
+fn event(json: &Node<'_>) -> Event {
     let mut attributes = tags(json.get("fields"));
     Event {
         name: take_event_name(&mut attributes),
@@ -141,14 +140,14 @@ fn span_kind(text: &str) -> Kind {
     }
 }
 
-fn tags(json: Option<&Json>) -> Attributes {
+fn tags(json: Option<&Node<'_>>) -> Attributes {
     list(json)
         .map(|tag| (text(tag.get("key")).to_owned(), value(tag)))
         .collect()
 }
 
 /// A tag's value by its type; one that does not fit stays text.
-fn value(tag: &Json) -> Value {
+fn value(tag: &Node<'_>) -> Value {
     let Some(json) = tag.get("value") else {
         return Value::Str(String::new());
     };
@@ -158,69 +157,69 @@ fn value(tag: &Json) -> Value {
         "float64" => real(json).map(Value::Float),
         "string" | "binary" => None,
         _ => match json {
-            Json::Bool(truth) => Some(Value::Bool(*truth)),
-            Json::Number(_) => whole(json)
+            Node::Bool(truth) => Some(Value::Bool(*truth)),
+            Node::Number(_) => whole(json)
                 .map(Value::Int)
                 .or_else(|| real(json).map(Value::Float)),
             _ => None,
         },
     };
     typed.unwrap_or_else(|| match json {
-        Json::String(text) => Value::Str(text.clone()),
-        Json::Null => Value::Str(String::new()),
+        Node::Text(text) => Value::Str(text.clone().into_owned()),
+        Node::Null => Value::Str(String::new()),
         other => Value::Str(other.to_string()),
     })
 }
 
-fn truth(json: &Json) -> Option<bool> {
+fn truth(json: &Node<'_>) -> Option<bool> {
     match json {
-        Json::Bool(truth) => Some(*truth),
-        Json::String(text) => text.parse().ok(),
-        Json::Number(number) => number.as_i64().map(|number| number != 0),
+        Node::Bool(truth) => Some(*truth),
+        Node::Text(text) => text.parse().ok(),
+        Node::Number(number) => number.as_i64().map(|number| number != 0),
         _ => None,
     }
 }
 
 /// Jaeger sends whole numbers beyond JavaScript's safe range as text.
-fn whole(json: &Json) -> Option<i64> {
+fn whole(json: &Node<'_>) -> Option<i64> {
     match json {
-        Json::Number(number) => number.as_i64().or_else(|| {
+        Node::Number(number) => number.as_i64().or_else(|| {
             let real = number.as_f64()?;
             // Only what a double holds exactly.
             (real.fract() == 0.0 && real.abs() <= 9_007_199_254_740_992.0).then_some(real as i64)
         }),
-        Json::String(text) => text.parse().ok(),
-        Json::Bool(truth) => Some(i64::from(*truth)),
+        Node::Text(text) => text.parse().ok(),
+        Node::Bool(truth) => Some(i64::from(*truth)),
         _ => None,
     }
 }
 
-fn real(json: &Json) -> Option<f64> {
+fn real(json: &Node<'_>) -> Option<f64> {
     match json {
-        Json::Number(number) => number.as_f64(),
-        Json::String(text) => text.parse().ok(),
+        Node::Number(number) => number.as_f64(),
+        Node::Text(text) => text.parse().ok(),
         _ => None,
     }
 }
 
 /// A time or a length in microseconds; 0 for what is none.
-fn micros(json: Option<&Json>) -> u64 {
+fn micros(json: Option<&Node<'_>>) -> u64 {
     match json {
-        Some(Json::Number(number)) => number
+        Some(Node::Number(number)) => number
             .as_u64()
             // A cast from float saturates, and makes 0 of negatives and of no number.
             .or_else(|| number.as_f64().map(|real| real as u64))
             .unwrap_or_default(),
-        Some(Json::String(text)) => text.parse().unwrap_or_default(),
+        Some(Node::Text(text)) => text.parse().unwrap_or_default(),
         _ => 0,
     }
 }
 
-fn text(json: Option<&Json>) -> &str {
-    json.and_then(Json::as_str).unwrap_or_default()
+fn text<'j>(json: Option<&'j Node<'_>>) -> &'j str {
+    json.and_then(Node::as_str).unwrap_or_default()
 }
 
 /// The items of a list; `null` and what is no list have none.
-fn list(json: Option<&Json>) -> impl Iterator<Item = &Json> {
-    json.and_then(Json::as_array).into_iter().flatten()
+fn list<'j, 'a>(json: Option<&'j Node<'a>>) -> impl Iterator<Item = &'j Node<'a>> {
+    json.and_then(Node::as_list).into_iter().flatten()
 }
