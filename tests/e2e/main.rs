@@ -52,4 +52,5 @@ mod trace_routes;
 mod traced_build;
 mod verify_faults;
 mod verify_reports;
+mod verify_sources;
 mod wire;

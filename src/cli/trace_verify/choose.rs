@@ -17,6 +17,8 @@ use crate::verify::Target;
 pub(super) struct Chosen {
     pub(super) target: Target,
     pub(super) url: QueryUrl,
+    /// Was this Jaeger named, rather than taken because nothing else was said?
+    pub(super) asked: bool,
     /// Why this one, for people.
     pub(super) why: String,
     /// What was odd on the way.
@@ -36,10 +38,8 @@ pub(super) async fn choose(
     context: &VerifyContext<'_>,
 ) -> Result<Chosen, VerifyError> {
     let var = |key: &str| (context.var)(key).filter(|value| !value.trim().is_empty());
-    let explicit = args.jaeger_url.as_deref().map(str::parse).transpose()?;
-    let from_env = var("JAEGER_QUERY_URL")
-        .map(|url| url.parse::<QueryUrl>())
-        .transpose();
+    let explicit = explicit(args)?;
+    let from_env = from_env(context);
     let parent = var("TRACEPARENT").and_then(|text| text.parse::<Parent>().ok());
     let given = args.id.as_deref().map(given).transpose()?;
     let id = given.as_ref().map(|(_, id)| *id);
@@ -82,25 +82,49 @@ pub(super) async fn choose(
 
     // The flag wins; then what was pasted, which is more exact than a variable; then the run's own.
     let pasted = given.and_then(|(url, _)| url);
-    let url = match (explicit, pasted) {
-        (Some(url), _) | (None, Some(url)) => url,
+    let (url, asked) = match (explicit, pasted) {
+        (Some(url), _) | (None, Some(url)) => (url, true),
         (None, None) => match (from_env?, record.and_then(|record| record.query_url)) {
-            (Some(url), _) => url,
-            (None, Some(url)) => url.parse().or_else(|error: TraceError| {
-                warnings.push(format!(
-                    "{error} (from the run record); the default is used"
-                ));
-                DEFAULT_QUERY_URL.parse()
-            })?,
-            (None, None) => DEFAULT_QUERY_URL.parse()?,
+            (Some(url), _) => (url, true),
+            (None, Some(url)) => {
+                let url = url.parse().or_else(|error: TraceError| {
+                    warnings.push(format!(
+                        "{error} (from the run record); the default is used"
+                    ));
+                    DEFAULT_QUERY_URL.parse()
+                })?;
+                (url, true)
+            }
+            (None, None) => (DEFAULT_QUERY_URL.parse()?, false),
         },
     };
     Ok(Chosen {
         target,
         url,
+        asked,
         why,
         warnings,
     })
+}
+
+/// The Jaeger that was named, by the flag or else by the variable.
+pub(super) fn named_url(
+    args: &SourceArgs,
+    context: &VerifyContext<'_>,
+) -> Result<Option<QueryUrl>, TraceError> {
+    match explicit(args)? {
+        Some(url) => Ok(Some(url)),
+        None => from_env(context),
+    }
+}
+
+fn explicit(args: &SourceArgs) -> Result<Option<QueryUrl>, TraceError> {
+    args.jaeger_url.as_deref().map(str::parse).transpose()
+}
+
+fn from_env(context: &VerifyContext<'_>) -> Result<Option<QueryUrl>, TraceError> {
+    let url = (context.var)("JAEGER_QUERY_URL").filter(|value| !value.trim().is_empty());
+    url.map(|url| url.parse()).transpose()
 }
 
 /// Reads the id, or the address of a page with its id.

@@ -2,22 +2,24 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use reqwest::Certificate;
+use serde::Deserialize;
 
 use super::choose::{self, Chosen};
 use super::{SHORTEST_REQUEST, VerifyContext, VerifyError};
 use crate::cli::duration;
 use crate::trace::error::TraceError;
-use crate::trace::jaeger::{Answer, JaegerClient, decode};
+use crate::trace::jaeger::{Answer, DEFAULT_QUERY_URL, JaegerClient, QueryUrl, decode};
 use crate::trace::model::TraceId;
 use crate::trace::store::Store;
 use crate::verify::poll::Source;
 
 /// Which trace, and where it is.
 #[derive(Clone, Debug, Args)]
-pub(super) struct SourceArgs {
+pub(in crate::cli) struct SourceArgs {
     /// The trace: 16 or 32 hex digits, or the address of its page in Jaeger
     /// [default: that of the last run in this directory]
     #[arg(value_name = "ID")]
@@ -28,7 +30,17 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "URL")]
     pub(super) jaeger_url: Option<String>,
 
-    /// Read the trace from the local store instead of Jaeger
+    /// The last trace of --service in Jaeger
+    #[arg(long, requires = "service", conflicts_with_all = ["id", "local", "from"])]
+    pub(super) latest: bool,
+
+    /// A file of certificates (PEM) of authorities that Jaeger's own may be signed by, beside those of
+    /// the system [env: JAEGER_QUERY_CA]
+    #[arg(long, value_name = "FILE")]
+    pub(super) query_ca: Option<PathBuf>,
+
+    /// Read the trace from the local store instead of Jaeger [default: if no Jaeger answers, none was
+    /// named, and the run exported nowhere]
     #[arg(long, conflicts_with_all = ["jaeger_url", "from"])]
     pub(super) local: bool,
 
@@ -85,6 +97,8 @@ pub(super) async fn open(
     context: &VerifyContext<'_>,
     longest: Duration,
 ) -> Result<Opened, VerifyError> {
+    // A request that hangs must not outlast the wait by much.
+    let limit = args.request_timeout.min(longest).max(SHORTEST_REQUEST);
     if let Some(file) = &args.from {
         let body = blocking({
             let file = file.clone();
@@ -111,40 +125,131 @@ pub(super) async fn open(
             page: file.display().to_string(),
         });
     }
-    let chosen = choose::choose(args, context).await?;
+    let chosen = if args.latest {
+        latest(args, context, limit).await?
+    } else {
+        choose::choose(args, context).await?
+    };
     if args.local {
-        let (state_dir, trace) = (context.state_dir.clone(), chosen.target.trace);
-        let spans = blocking(move || {
-            let Some(dir) = state_dir else {
-                return Ok(Vec::new());
-            };
-            match Store::open_existing(&dir)? {
-                Some(store) => Ok(store.trace(trace)?),
-                None => Ok(Vec::new()),
-            }
-        })
-        .await?;
-        let answer = (!spans.is_empty()).then(|| Answer {
-            spans,
-            ..Answer::default()
-        });
-        return Ok(Opened {
-            chosen,
-            reader: Reader::Held(answer),
-            kind: "store",
-            page: "the local store".into(),
-        });
+        let answer = stored(context, chosen.target.trace).await?;
+        return Ok(of_store(chosen, answer));
     }
     let page = chosen.url.page(chosen.target.trace);
-    // A request that hangs must not outlast the wait by much.
-    let limit = args.request_timeout.min(longest).max(SHORTEST_REQUEST);
-    let client = JaegerClient::new(chosen.url.clone(), limit)?;
+    let client = client(args, context, chosen.url.clone(), limit)?;
+    // A run that exported to a Jaeger is to be found in one.
+    let could_be_local =
+        !chosen.asked && (chosen.target.run.is_none() || chosen.target.exported_nowhere());
+    let local = match could_be_local {
+        // A store that cannot be read is told of already, and Jaeger is asked all the same.
+        true => stored(context, chosen.target.trace)
+            .await
+            .unwrap_or_default(),
+        false => None,
+    };
+    if let Some(answer) = local {
+        let asked = client.trace(chosen.target.trace).await;
+        if matches!(
+            asked,
+            Err(TraceError::Unreachable { .. } | TraceError::Timeout { .. })
+        ) {
+            let mut chosen = chosen;
+            chosen.warnings.push(format!(
+                "no Jaeger answers at {}, and none was named: the trace is read from the local store",
+                chosen.url
+            ));
+            return Ok(of_store(chosen, Some(answer)));
+        }
+    }
     Ok(Opened {
         chosen,
         reader: Reader::Jaeger(client),
         kind: "jaeger",
         page,
     })
+}
+
+/// The last trace of the service that was named.
+async fn latest(
+    args: &SourceArgs,
+    context: &VerifyContext<'_>,
+    limit: Duration,
+) -> Result<Chosen, VerifyError> {
+    let service = args.service.clone().unwrap_or_default();
+    let url = choose::named_url(args, context)?;
+    let url = url.map_or_else(|| DEFAULT_QUERY_URL.parse(), Ok)?;
+    let client = client(args, context, url, limit)?;
+    let found = client.latest(&service, SystemTime::now()).await?;
+    let id = found.ok_or_else(|| VerifyError::NoneOf {
+        service: service.clone(),
+        url: client.url().to_string(),
+    })?;
+    let args = SourceArgs {
+        id: Some(id.to_string()),
+        ..args.clone()
+    };
+    let mut chosen = choose::choose(&args, context).await?;
+    chosen.url = client.url().clone();
+    chosen.asked = true;
+    chosen.why = format!("the last trace of `{service}`");
+    Ok(chosen)
+}
+
+/// What asks Jaeger.
+fn client(
+    args: &SourceArgs,
+    context: &VerifyContext<'_>,
+    url: QueryUrl,
+    limit: Duration,
+) -> Result<JaegerClient, VerifyError> {
+    let named = || (context.var)("JAEGER_QUERY_CA").filter(|file| !file.trim().is_empty());
+    let file = args.query_ca.clone().or_else(|| named().map(PathBuf::from));
+    let authorities = match file {
+        Some(file) => authorities(&file)?,
+        None => Vec::new(),
+    };
+    Ok(JaegerClient::trusting(url, limit, authorities)?)
+}
+
+fn authorities(file: &Path) -> Result<Vec<Certificate>, VerifyError> {
+    let wrong = |problem: String| VerifyError::Ca {
+        file: file.to_owned(),
+        problem,
+    };
+    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&pem)
+        .map_err(|_| wrong("holds what is no certificate".into()))?;
+    if found.is_empty() {
+        return Err(wrong("holds no certificate in PEM".into()));
+    }
+    Ok(found)
+}
+
+fn of_store(chosen: Chosen, answer: Option<Answer>) -> Opened {
+    Opened {
+        chosen,
+        reader: Reader::Held(answer),
+        kind: "store",
+        page: "the local store".into(),
+    }
+}
+
+/// What the local store has of a trace.
+async fn stored(
+    context: &VerifyContext<'_>,
+    trace: TraceId,
+) -> Result<Option<Answer>, VerifyError> {
+    let Some(dir) = context.state_dir.clone() else {
+        return Ok(None);
+    };
+    let spans = blocking(move || match Store::open_existing(&dir)? {
+        Some(store) => Ok(store.trace(trace)?),
+        None => Ok(Vec::new()),
+    })
+    .await?;
+    Ok((!spans.is_empty()).then(|| Answer {
+        spans,
+        ..Answer::default()
+    }))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -174,7 +279,15 @@ fn bytes(file: &Path) -> Result<Vec<u8>, VerifyError> {
 
 /// The id of the first trace in Jaeger's JSON.
 fn first_id(body: &[u8]) -> Option<TraceId> {
-    let json: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let id = json.pointer("/data/0/traceID")?.as_str()?;
-    id.parse().ok()
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Vec<Trace>,
+    }
+    #[derive(Deserialize)]
+    struct Trace {
+        #[serde(rename = "traceID")]
+        id: String,
+    }
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    answer.data.first()?.id.parse().ok()
 }

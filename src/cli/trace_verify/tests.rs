@@ -440,3 +440,60 @@ async fn damaged_store_is_named_and_a_trace_is_verified_without_it() {
     let warning = "warning: cannot open the trace store";
     assert!(done.stderr.starts_with(warning), "{}", done.stderr);
 }
+
+#[tokio::test]
+async fn the_local_store_is_not_asked_where_a_jaeger_was_named_or_exported_to() {
+    let whole = good_build();
+    let id = trace_id(&whole);
+    for (asked, exported) in [(true, false), (false, true)] {
+        let mut record = whole.record.clone();
+        record.query_url = None;
+        if !exported {
+            record.export.routes.clear();
+        }
+        let mut verify = verify(&[&id, "--timeout", "200ms"]).recorded(&record);
+        if asked {
+            verify = verify.var("JAEGER_QUERY_URL", "http://127.0.0.1:1");
+        }
+        let store = Store::open(verify.home.path()).unwrap();
+        store.receive(&whole.spans).unwrap();
+        let done = verify.run().await;
+        assert!(!done.stderr.contains("local store"), "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_are_none_are_told_before_any_network_call() {
+    let whole = good_build();
+    let jaeger = jaeger(&whole).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").unwrap();
+    let path = file.display().to_string();
+    for given in [path.as_str(), "/nowhere/ca.pem"] {
+        let id = trace_id(&whole);
+        let done = verify(&[&id, "--query-ca", given]).at(&jaeger).run().await;
+        let error = done.result.unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        let verify = verify(&[&id]).at(&jaeger).var("JAEGER_QUERY_CA", given);
+        let error = verify.run().await.result.unwrap_err();
+        assert!(error.to_string().contains(given), "{error}");
+    }
+    assert!(jaeger.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_last_trace_of_a_service_that_has_none_is_exit_4() {
+    let server = MockServer::start().await;
+    Mock::given(path("/api/traces"))
+        .respond_with(ResponseTemplate::new(200).set_body_string(r#"{"data":[],"errors":null}"#))
+        .mount(&server)
+        .await;
+    let done = verify(&["--latest", "--service", "x"])
+        .at(&server)
+        .run()
+        .await;
+    let error = done.result.unwrap_err();
+    assert_eq!(error.exit_code(), 4, "{error}");
+    assert!(Cli::try_parse_from(["verify", "--latest"]).is_err());
+}

@@ -35,13 +35,7 @@ pub enum Broken {
 /// # Errors
 /// When the bytes are not JSON, or JSON that Jaeger does not send.
 pub fn decode(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Broken> {
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    match first {
-        Some(b'{') => {}
-        Some(b'<') => return Err(Broken::NotJson("a web page")),
-        Some(_) => return Err(Broken::NotJson("neither JSON nor a web page")),
-        None => return Err(Broken::Json("it is empty".into())),
-    }
+    begins_as_json(body)?;
     // The parser's own limit of 128 levels guards the stack.
     let mut parser = serde_json::Deserializer::from_slice(body);
     let garbled = |error: serde_json::Error| Broken::Json(error.to_string());
@@ -57,6 +51,17 @@ pub fn decode(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Bro
     Ok(Ok(envelope.answer))
 }
 
+/// Could the bytes be JSON?
+pub(super) fn begins_as_json(body: &[u8]) -> Result<(), Broken> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        Some(b'{') => Ok(()),
+        Some(b'<') => Err(Broken::NotJson("a web page")),
+        Some(_) => Err(Broken::NotJson("neither JSON nor a web page")),
+        None => Err(Broken::Json("it is empty".into())),
+    }
+}
+
 /// The words of an error, shortened, and without what could steer a terminal.
 pub(super) fn shown(text: &str) -> String {
     text.chars()
@@ -67,6 +72,44 @@ pub(super) fn shown(text: &str) -> String {
 
 /// How much of a server's error text is shown, in characters.
 const MESSAGE_CHARS: usize = 200;
+
+/// The id of the trace that began last, of an answer to a search.
+///
+/// # Errors
+/// When the bytes are not JSON, or JSON that Jaeger does not send.
+pub(super) fn latest(body: &[u8]) -> Result<Result<Option<TraceId>, String>, Broken> {
+    #[derive(serde::Deserialize)]
+    struct Found {
+        data: Option<Vec<Trace>>,
+        errors: Option<Vec<Problem>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Trace {
+        #[serde(rename = "traceID")]
+        id: String,
+        #[serde(default)]
+        spans: Vec<Begun>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Begun {
+        #[serde(rename = "startTime")]
+        start_us: u64,
+    }
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        #[serde(default)]
+        msg: String,
+    }
+    begins_as_json(body)?;
+    let found: Found =
+        serde_json::from_slice(body).map_err(|error| Broken::Json(error.to_string()))?;
+    if let Some(error) = found.errors.iter().flatten().next() {
+        return Ok(Err(shown(&error.msg)));
+    }
+    let began = |trace: &Trace| trace.spans.iter().map(|span| span.start_us).min();
+    let last = found.data.into_iter().flatten().max_by_key(began);
+    Ok(Ok(last.and_then(|trace| trace.id.parse().ok())))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
-//! The query client for Jaeger's HTTP API: one trace by its id.
+//! The query client for Jaeger's HTTP API: one trace by its id, or the last of a service.
 //!
 //! Lives here: the URL, the request, decoding the answer into [`trace::model`](super::model).
 //! Elsewhere: asking again until the trace is whole (`verify::poll`). Start at [`JaegerClient`].
 //!
-//! Only `GET /api/traces/{id}` is used: it is the one route that every version of Jaeger has.
+//! `GET /api/traces/{id}` is asked first: it is the one route that every version of Jaeger has. Where it
+//! is not, and for searching where the old route is gone, `/api/v3` is asked.
 
 mod client;
 mod decode;
@@ -11,6 +12,7 @@ mod node;
 pub(super) mod span;
 mod stream;
 mod url;
+mod v3;
 pub mod write;
 
 pub use client::JaegerClient;

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::decode::Answer;
 use super::node::{Key, Node};
@@ -199,7 +201,12 @@ impl<'de> Visitor<'de> for Trace<'_> {
                 }
             }
         }
-        let by_number: Vec<_> = reading.processes.keys.iter().map(|key| known.get(key)).collect();
+        let by_number: Vec<_> = reading
+            .processes
+            .keys
+            .iter()
+            .map(|key| known.get(key))
+            .collect();
         let spans = reading.answer.spans.iter_mut().skip(first);
         for (span, owner) in spans.zip(&reading.owners) {
             let resource = owner.and_then(|number| by_number.get(number).copied().flatten());

@@ -11,6 +11,9 @@ use crate::trace::model::TraceId;
 /// Where Jaeger's query service listens unless told otherwise.
 pub const DEFAULT_QUERY_URL: &str = "http://localhost:16686";
 
+/// Traces that a search for the last one looks at.
+const SEARCHED: u32 = 20;
+
 /// Base address of a query API, with the credentials that were in it kept apart.
 ///
 /// Prints and compares without credentials.
@@ -64,6 +67,44 @@ impl QueryUrl {
     pub(super) fn api(&self, id: TraceId) -> Url {
         let mut url = self.below(&["api", "traces", &id.to_string()]);
         url.set_query(Some("raw=true"));
+        url
+    }
+
+    /// The same in the API of version 3.
+    pub(super) fn api_v3(&self, id: TraceId) -> Url {
+        let mut url = self.below(&["api", "v3", "traces", &id.to_string()]);
+        // Older releases know only the second spelling.
+        url.set_query(Some("rawTraces=true&raw_traces=true"));
+        url
+    }
+
+    /// Where the newest traces of a service are asked for.
+    pub(super) fn search(&self, service: &str) -> Url {
+        let mut url = self.below(&["api", "traces"]);
+        let limit = SEARCHED.to_string();
+        url.query_pairs_mut().extend_pairs([
+            ("service", service),
+            ("limit", &limit),
+            ("lookback", "2d"),
+        ]);
+        url
+    }
+
+    /// The same in the API of version 3, which wants to be told the times: between these two (RFC 3339).
+    pub(super) fn search_v3(&self, service: &str, from: &str, to: &str) -> Url {
+        let mut url = self.below(&["api", "v3", "traces"]);
+        let limit = SEARCHED.to_string();
+        url.query_pairs_mut().extend_pairs([
+            ("query.serviceName", service),
+            ("query.startTimeMin", from),
+            ("query.startTimeMax", to),
+            ("query.searchDepth", &limit),
+            // Older releases know only these spellings.
+            ("query.service_name", service),
+            ("query.start_time_min", from),
+            ("query.start_time_max", to),
+            ("query.num_traces", &limit),
+        ]);
         url
     }
 

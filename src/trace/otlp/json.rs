@@ -1,7 +1,7 @@
 //! Between OTLP's messages and its JSON (OTLP specification, "JSON Protobuf Encoding").
 //!
 //! Ids are hex, 64-bit numbers are texts, enums are numbers. Read are also numbers for texts, names of
-//! enums, snake_case keys, and a file with one request a line, as the OpenTelemetry collector writes it.
+//! enums, ids in base64, snake_case keys, and a file with one request a line, as the OpenTelemetry collector writes it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -260,9 +260,15 @@ fn enumerated(json: &Json, name: &str, by_name: impl Fn(&str) -> Option<i32>) ->
     value.unwrap_or(0)
 }
 
-/// An id in hex; empty if it is none.
+/// An id in hex, or in base64 as protobuf's own JSON has it; empty if it is none.
 fn id(json: &Json, name: &str) -> Bytes {
     let text = text(json, name);
+    // The lengths of 16 and 8 bytes in base64, which are no lengths of ids in hex.
+    if matches!(text.len(), 24 | 12)
+        && let Ok(bytes) = STANDARD.decode(&text)
+    {
+        return bytes.into();
+    }
     let digits = text.as_bytes();
     let pairs = digits.chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;

@@ -167,9 +167,76 @@ async fn redirects_in_circles_end() {
 
 #[tokio::test]
 async fn answer_over_the_limit_is_refused() {
-    let body = vec![b' '; ANSWER_BYTES + 1];
+    let body = vec![b' '; 4097];
     let server = answering(ResponseTemplate::new(200).set_body_bytes(body)).await;
-    let client = JaegerClient::new(server.uri().parse().unwrap(), Duration::from_secs(30)).unwrap();
+    let mut client = client(&server.uri());
+    client.answer_bytes = 4096;
     let error = client.trace(id()).await.unwrap_err();
     assert!(matches!(error, TraceError::TooLarge { .. }), "{error}");
+}
+
+/// OTLP with one span of the trace.
+fn of_v3(trace: &str, start_ns: u64) -> String {
+    format!(
+        r#"{{"result":{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{trace}","spanId":"000000000000000b","startTimeUnixNano":"{start_ns}"}}]}}]}}]}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn where_the_old_route_is_gone_the_new_one_is_asked_and_remembered() {
+    for (status, page) in [
+        (404, "404 page not found"),
+        (405, ""),
+        (410, ""),
+        (200, "<html>"),
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(path(format!("/api/traces/{ID}")))
+            .respond_with(ResponseTemplate::new(status).set_body_string(page))
+            .expect(1)
+            .mount(&server)
+            .await;
+        Mock::given(path(format!("/api/v3/traces/{ID}")))
+            .and(query_param("rawTraces", "true"))
+            .and(query_param("raw_traces", "true"))
+            .respond_with(ResponseTemplate::new(200).set_body_string(of_v3(ID, 5)))
+            .expect(2)
+            .mount(&server)
+            .await;
+        let client = client(&server.uri());
+        for _ in 0..2 {
+            let answer = client.trace(id()).await.unwrap().unwrap();
+            assert_eq!(answer.spans.len(), 1, "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_trace_of_a_service_is_found_by_either_route() {
+    let older = "0000000000000000000000000000000a";
+    let both = format!("{}{}", of_v3(older, 5), of_v3(ID, 7));
+    let old = format!(
+        r#"{{"data":[{{"traceID":"{ID}","spans":[{{"startTime":7}}]}},{{"traceID":"a","spans":[{{"startTime":5}}]}}],"errors":null}}"#
+    );
+    for (status, v1) in [(200, old.as_str()), (404, "404 page not found")] {
+        let server = MockServer::start().await;
+        Mock::given(path("/api/traces"))
+            .and(query_param("service", "a b"))
+            .respond_with(ResponseTemplate::new(status).set_body_string(v1))
+            .mount(&server)
+            .await;
+        Mock::given(path("/api/v3/traces"))
+            .and(query_param("query.serviceName", "a b"))
+            .and(query_param("query.startTimeMin", "1970-01-02T00:00:00Z"))
+            .respond_with(ResponseTemplate::new(200).set_body_string(both.clone()))
+            .mount(&server)
+            .await;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3 * 24 * 60 * 60);
+        let found = client(&server.uri()).latest("a b", now).await.unwrap();
+        assert_eq!(found, Some(id()), "{status}");
+    }
+    let body = r#"{"data":[],"errors":null}"#;
+    let server = answering(ResponseTemplate::new(200).set_body_string(body)).await;
+    let found = client(&server.uri()).latest("x", SystemTime::now()).await;
+    assert_eq!(found.unwrap(), None);
 }
