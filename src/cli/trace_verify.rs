@@ -159,22 +159,6 @@ pub enum VerifyError {
         /// Whose last run was looked for.
         directory: PathBuf,
     },
-    /// No trace of the service.
-    #[error("Jaeger at `{url}` has no trace of `{service}` of the last two days")]
-    NoneOf {
-        /// The service.
-        service: String,
-        /// The query API.
-        url: String,
-    },
-    /// What was named as certificates is none.
-    #[error("the certificates `{}` cannot be used: {problem}", file.display())]
-    Ca {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// The record of the run makes no sense.
     #[error("the run record of trace {trace} holds what is no id")]
     Record {
@@ -224,10 +208,9 @@ impl VerifyError {
             | Self::NoRun { .. }
             | Self::Record { .. }
             | Self::File { .. }
-            | Self::Expect(_)
-            | Self::Ca { .. } => 2,
+            | Self::Expect(_) => 2,
             Self::Trace(error) if error.is_usage() => 2,
-            Self::Trace(_) | Self::Store(_) | Self::NoneOf { .. } => 4,
+            Self::Trace(_) | Self::Store(_) => 4,
             Self::Json(_) | Self::Write(_) | Self::ReportFile { .. } => 1,
         }
     }
@@ -241,13 +224,6 @@ impl VerifyError {
             Self::NoRun { .. } => "run `dagger up` here first, or give the trace's id, which \
                                    `dagger up` prints at its end"
                 .into(),
-            Self::NoneOf { .. } => {
-                "see the services that Jaeger knows, and whether the build exported to it".into()
-            }
-            Self::Ca { .. } => {
-                "give --query-ca or JAEGER_QUERY_CA a file with `-----BEGIN CERTIFICATE-----`"
-                    .into()
-            }
             Self::Record { .. } => "give the trace's id; without its record less is checked".into(),
             Self::Trace(error) => error.help(),
             Self::Store(error) => error.help().to_string(),

@@ -23,6 +23,22 @@ pub enum TraceError {
         /// What the library said.
         source: reqwest::Error,
     },
+    /// What was named as certificates of authorities is none.
+    #[error("the certificates `{file}` cannot be used: {problem}")]
+    Authorities {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No trace of the service.
+    #[error("Jaeger at `{url}` has no trace of `{service}` of the last two days")]
+    NoneOf {
+        /// The query API.
+        url: String,
+        /// The service.
+        service: String,
+    },
     /// No connection, or it broke.
     #[error("cannot reach Jaeger at `{url}`")]
     Unreachable {
@@ -108,6 +124,8 @@ impl TraceError {
         match self {
             Self::Url { .. }
             | Self::Client { .. }
+            | Self::Authorities { .. }
+            | Self::NoneOf { .. }
             | Self::Refused { .. }
             | Self::NotJaeger { .. }
             | Self::TooLarge { .. } => Retry::Never,
@@ -129,6 +147,13 @@ impl TraceError {
                     .into()
             }
             Self::Client { .. } => "install the system's CA certificates (ca-certificates)".into(),
+            Self::Authorities { .. } => {
+                "give --query-ca or JAEGER_QUERY_CA a file with `-----BEGIN CERTIFICATE-----`"
+                    .into()
+            }
+            Self::NoneOf { .. } => {
+                "see the services that Jaeger knows, and whether the build exported to it".into()
+            }
             Self::Unreachable { url, .. } | Self::Timeout { url, .. } => format!(
                 "see whether Jaeger's query service runs there: curl {url}/api/services; \
                  another address goes into --jaeger-url or JAEGER_QUERY_URL"
@@ -154,7 +179,7 @@ impl TraceError {
 
     /// Is it what the user wrote, rather than the state of the world?
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Url { .. })
+        matches!(self, Self::Url { .. } | Self::Authorities { .. })
     }
 }
 

@@ -179,7 +179,7 @@ async fn latest(
     let url = url.map_or_else(|| DEFAULT_QUERY_URL.parse(), Ok)?;
     let client = client(args, context, url, limit)?;
     let found = client.latest(&service, SystemTime::now()).await?;
-    let id = found.ok_or_else(|| VerifyError::NoneOf {
+    let id = found.ok_or_else(|| TraceError::NoneOf {
         service: service.clone(),
         url: client.url().to_string(),
     })?;
@@ -211,15 +211,15 @@ fn client(
 }
 
 fn authorities(file: &Path) -> Result<Vec<Certificate>, VerifyError> {
-    let wrong = |problem: String| VerifyError::Ca {
-        file: file.to_owned(),
+    let wrong = |problem: String| TraceError::Authorities {
+        file: file.display().to_string(),
         problem,
     };
     let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
     let found = Certificate::from_pem_bundle(&pem)
         .map_err(|_| wrong("holds what is no certificate".into()))?;
     if found.is_empty() {
-        return Err(wrong("holds no certificate in PEM".into()));
+        return Err(wrong("holds no certificate in PEM".into()).into());
     }
     Ok(found)
 }
