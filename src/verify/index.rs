@@ -1,13 +1,20 @@
 //! One read-only index over the spans of a trace: by id, by parent, by service, by digest.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use super::names;
+use crate::trace::critical_path::{self, Segment, critical_path};
 use crate::trace::model::{Span, SpanId};
+
+/// Lays out the critical path below a span.
+pub(super) type LayOut = fn(&[Span], SpanId) -> Vec<Segment>;
 
 /// The spans of one trace. A span that is there several times counts once, by its first copy.
 #[derive(Debug)]
 pub struct Index<'a> {
+    /// As they came, copies and all.
+    all: &'a [Span],
     /// In order of start.
     spans: Vec<&'a Span>,
     by_id: HashMap<SpanId, &'a Span>,
@@ -17,20 +24,39 @@ pub struct Index<'a> {
     by_vertex: HashMap<&'a str, Vec<&'a Span>>,
     /// First and further copy, for each further copy.
     copies: Vec<(&'a Span, &'a Span)>,
+    /// Where the critical path begins; `None`: where the trace does.
+    entry: Option<SpanId>,
+    lay_out: LayOut,
+    /// Laid out when it is first asked for.
+    path: OnceLock<Path>,
+}
+
+/// The critical path.
+#[derive(Debug, Default)]
+struct Path {
+    segments: Vec<Segment>,
+    /// The spans that it goes through, those above them, and others of the same steps.
+    spans: HashSet<SpanId>,
 }
 
 impl<'a> Index<'a> {
     /// Reads the spans once.
     pub fn new(all: &'a [Span]) -> Self {
-        Self::of(all)
+        Self::of(all, all)
     }
 
-    /// Reads some spans once.
-    pub fn of(all: impl IntoIterator<Item = &'a Span>) -> Self {
+    /// An index over some of these spans, with the same critical path.
+    pub(super) fn part(&self, members: impl IntoIterator<Item = &'a Span>) -> Self {
+        let mut part = Self::of(self.all, members);
+        part.set_path(self.entry, self.lay_out);
+        part
+    }
+
+    fn of(all: &'a [Span], members: impl IntoIterator<Item = &'a Span>) -> Self {
         let mut by_id: HashMap<SpanId, &'a Span> = HashMap::new();
         let mut spans = Vec::new();
         let mut copies = Vec::new();
-        for span in all {
+        for span in members {
             if let Some(first) = by_id.get(&span.id).copied() {
                 copies.push((first, span));
             } else {
@@ -52,13 +78,58 @@ impl<'a> Index<'a> {
             }
         }
         Self {
+            all,
             spans,
             by_id,
             children,
             by_service,
             by_vertex,
             copies,
+            entry: None,
+            lay_out: critical_path,
+            path: OnceLock::new(),
         }
+    }
+
+    /// Has the critical path begin at this span, as `lay_out` finds it.
+    pub(super) fn set_path(&mut self, entry: Option<SpanId>, lay_out: LayOut) {
+        (self.entry, self.lay_out) = (entry, lay_out);
+        self.path = OnceLock::new();
+    }
+
+    /// The critical path through the run's first span, in order of time.
+    pub fn path(&self) -> &[Segment] {
+        &self.laid_out().segments
+    }
+
+    /// Did the run wait for this span, for one below it on the path, or for the step that it stands for?
+    pub fn is_critical(&self, span: &Span) -> bool {
+        self.laid_out().spans.contains(&span.id)
+    }
+
+    fn laid_out(&self) -> &Path {
+        self.path.get_or_init(|| {
+            let entry = self.entry.or_else(|| critical_path::entry(self.all));
+            let segments = entry.map_or_else(Vec::new, |entry| (self.lay_out)(self.all, entry));
+            let mut spans = HashSet::new();
+            for segment in &segments {
+                let mut at = Some(segment.span);
+                // What is above a span that is known is known, too; also ends a circle.
+                while let Some(id) = at.filter(|id| spans.insert(*id)) {
+                    let above = self.get(id).and_then(|span| span.parent);
+                    at = above.filter(|_| Some(id) != entry);
+                }
+            }
+            // Our span of a step is beside the call that the daemon's spans hang under.
+            let steps: HashSet<&str> = spans
+                .iter()
+                .filter_map(|id| self.get(*id)?.text(names::VERTEX))
+                .collect();
+            for digest in steps {
+                spans.extend(self.of_vertex(digest).iter().map(|span| span.id));
+            }
+            Path { segments, spans }
+        })
     }
 
     /// All spans, each once, in order of start.

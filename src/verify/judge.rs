@@ -3,10 +3,11 @@
 use super::evidence::{Evidence, Tolerance};
 use super::expect::{Check, Expectations, Kind, Place};
 use super::finding::{Outcome, Severity};
-use super::index::Index;
+use super::index::{Index, LayOut};
 use super::rules::{RULES, Rule};
 use super::scope::Scope;
 use super::target::Target;
+use crate::trace::critical_path::critical_path;
 use crate::trace::error::TraceError;
 use crate::trace::jaeger::Answer;
 use crate::trace::model::Span;
@@ -68,8 +69,22 @@ pub fn judge_with(
     expectations: &Expectations,
     more: Vec<Held>,
 ) -> Judged {
-    let index = Index::new(&answer.spans);
+    judge_along(critical_path, target, answer, error, tolerance, expectations, more)
+}
+
+/// The same with the critical path that `lay_out` finds.
+pub(super) fn judge_along(
+    lay_out: LayOut,
+    target: &Target,
+    answer: &Answer,
+    error: Option<&TraceError>,
+    tolerance: Tolerance,
+    expectations: &Expectations,
+    more: Vec<Held>,
+) -> Judged {
+    let mut index = Index::new(&answer.spans);
     let scope = Scope::new(target, &index);
+    index.set_path(scope.entry, lay_out);
     let evidence = Evidence {
         target,
         index: &index,
@@ -97,7 +112,7 @@ pub fn judge_with(
             services.push(service.to_owned());
         }
     }
-    let members = Index::of(evidence.members());
+    let members = index.part(evidence.members());
     let rounding_ns = u64::try_from(tolerance.rounding.as_nanos()).unwrap_or(u64::MAX);
     let checks = expectations.checks.iter();
     let held = checks

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Outcome, Severity, Target, Tolerance, judge};
+use super::index::LayOut;
+use super::expect::Expectations;
+use super::judge::judge_along;
+use super::{Outcome, Severity, Target, Tolerance};
+use crate::trace::critical_path::critical_path;
 use crate::trace::jaeger::{Answer, decode};
 use crate::trace::model::{Event, Kind, Resource, Span, SpanId, Status, TraceId, Value};
 use crate::trace::report::{ExportReport, Route, RouteReport, RunRecord};
@@ -118,6 +122,8 @@ pub(crate) struct Whole {
     pub(crate) spans: Vec<Span>,
     pub(crate) record: RunRecord,
     pub(crate) foreign: usize,
+    /// What lays out its critical path.
+    pub(crate) lay_out: LayOut,
 }
 
 impl Whole {
@@ -162,6 +168,7 @@ impl Whole {
             spans,
             record,
             foreign: 0,
+            lay_out: critical_path,
         }
     }
 
@@ -192,13 +199,21 @@ impl Whole {
 
     /// The rules that found something, with the severity of the worst.
     pub(crate) fn fired(&self) -> BTreeSet<(&'static str, Severity)> {
-        fired(&self.target(), &self.answer())
+        fired_along(self.lay_out, &self.target(), &self.answer())
     }
 }
 
 /// The rules that found something, with the severity of the worst.
 pub(crate) fn fired(target: &Target, answer: &Answer) -> BTreeSet<(&'static str, Severity)> {
-    let judged = judge(target, answer, None, Tolerance::default());
+    fired_along(critical_path, target, answer)
+}
+
+fn fired_along(
+    lay_out: LayOut,
+    target: &Target,
+    answer: &Answer,
+) -> BTreeSet<(&'static str, Severity)> {
+    let judged = judge_along(lay_out, target, answer, None, Tolerance::default(), &Expectations::default(), Vec::new());
     judged
         .outcomes
         .into_iter()
@@ -405,6 +420,7 @@ fn read_captured(path: PathBuf) -> Whole {
             spans,
             record,
             foreign: 0,
+            lay_out: critical_path,
         };
     }
     let root = spans.iter().find(|span| span.parent.is_none()).unwrap();

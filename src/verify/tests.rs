@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::testing::{Whole, failed_build, fired, good_build, span, wholes};
 use super::*;
+use crate::trace::critical_path::critical_path;
 use crate::trace::jaeger::Answer;
 use crate::trace::model::{Kind, Span, SpanId, Status, TraceId, Value};
 
@@ -538,6 +539,48 @@ const MUTATIONS: &[Mutation] = &[
         apply: |whole| {
             let root = root(whole);
             set(whole.get(root), "text", Value::Str("x".repeat(70_000)));
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the critical path loses a part",
+        tells: &["D001"],
+        apply: |whole| {
+            whole.lay_out = |spans, root| {
+                let mut path = critical_path(spans, root);
+                path.remove(path.len() / 2);
+                path
+            };
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the critical path names a span that was not at work",
+        tells: &["D001"],
+        apply: |whole| {
+            whole.lay_out = |spans, root| {
+                let mut path = critical_path(spans, root);
+                let (first, last) = (path[0].span, path.len() - 1);
+                let elsewhere = spans.iter().find(|span| {
+                    let part = path[last];
+                    span.id != first && span.end_ns < part.end_ns
+                });
+                path[last].span = elsewhere.unwrap().id;
+                path
+            };
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the daemon idled for minutes within the solve",
+        tells: &["D002"],
+        apply: |whole| {
+            let mut at = daemon_side(whole, call(whole, "/Solve")?);
+            let root = root(whole);
+            while let Some(id) = at {
+                whole.get(id).end_ns += 120_000_000_000;
+                at = whole.get(id).parent.filter(|_| id != root);
+            }
             Some(())
         },
     },

@@ -1,16 +1,21 @@
 //! D002: no dark time.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use super::Rule;
-use crate::trace::model::Span;
+use crate::trace::critical_path::Segment;
+use crate::trace::model::{Kind, Span, SpanId};
 use crate::verify::evidence::Evidence;
 use crate::verify::finding::{Finding, Outcome, Severity, shown};
+use crate::verify::names;
 
 pub(super) const GAPS: Rule = Rule {
     id: "D002",
     name: "no-gaps",
     severity: Severity::Warn,
     proves: "no dark time",
-    fails: "for longer than 1 s and 5 % of the run no child of the root was at work",
+    fails: "for longer than 1 s and 5 % of the run, the critical path is in a span that has children, and \
+            none of them was at work; steps and calls themselves are let off",
     mend: "a span is missing there, or the run waited for something that has none",
     check: check_gaps,
 };
@@ -22,48 +27,112 @@ fn check_gaps(evidence: &Evidence<'_>) -> Outcome {
     let Some(root) = evidence.entry() else {
         return Outcome::skipped("the run's root is not there");
     };
-    let children = evidence.index.children(root.id);
-    if children.is_empty() {
+    if evidence.index.children(root.id).is_empty() {
         return Outcome::skipped("the root has no child");
     }
-    let run_ns = root.end_ns.saturating_sub(root.start_ns);
-    let allowed = LEAST_NS.max(run_ns / 20);
-    let (dark, after) = dark_ns(root, children);
-    if dark <= allowed {
-        return Outcome::of([]);
+    let allowed = LEAST_NS.max(root.end_ns.saturating_sub(root.start_ns) / 20);
+    let mut dark: BTreeMap<SpanId, Dark<'_>> = BTreeMap::new();
+    let mut at_work = AtWork {
+        evidence,
+        known: HashMap::new(),
+    };
+    for part in evidence.index.path() {
+        let Some(span) = evidence.index.get(part.span) else {
+            continue;
+        };
+        if at_work.itself(span) {
+            continue;
+        }
+        let dark = dark.entry(span.id).or_insert(Dark {
+            span,
+            sum_ns: 0,
+            longest: *part,
+        });
+        dark.sum_ns = dark.sum_ns.saturating_add(length_ns(part));
+        if length_ns(part) > length_ns(&dark.longest) {
+            dark.longest = *part;
+        }
     }
-    let mut finding = Finding::new(format!(
-        "{:.1} s without a child span in {}",
-        seconds(dark),
-        shown(root)
-    ))
-    .about([root])
-    .expected(format!("at most {:.1} s", seconds(allowed)))
-    .actual(format!("{:.1} s", seconds(dark)));
-    if let Some(after) = after {
-        finding = finding.note("longest gap after", shown(after));
-    }
-    Outcome::of([finding])
+    let mut dark: Vec<Dark<'_>> = dark.into_values().collect();
+    dark.retain(|dark| dark.sum_ns > allowed);
+    dark.sort_by_key(|dark| std::cmp::Reverse(dark.sum_ns));
+    Outcome::of(dark.iter().map(|dark| dark.told(evidence, root, allowed)))
 }
 
-/// The time in which no child is at work, in nanoseconds, and the child before the longest gap.
-/// The children are in order of start.
-fn dark_ns<'a>(parent: &Span, children: &[&'a Span]) -> (u64, Option<&'a Span>) {
-    let (mut at, mut dark, mut longest) = (parent.start_ns, 0_u64, 0_u64);
-    let (mut last, mut after): (Option<&Span>, Option<&Span>) = (None, None);
-    let ends = children.iter().map(|child| (child.start_ns, Some(*child)));
-    for (start, child) in ends.chain([(parent.end_ns, None)]) {
-        let gap = start.min(parent.end_ns).saturating_sub(at);
-        dark = dark.saturating_add(gap);
-        if gap > longest {
-            (longest, after) = (gap, last);
-        }
-        if let Some(child) = child.filter(|child| child.end_ns > at) {
-            at = child.end_ns;
-            last = Some(child);
+/// The path's time in a span with nothing of its children at work.
+struct Dark<'a> {
+    span: &'a Span,
+    sum_ns: u64,
+    longest: Segment,
+}
+
+impl Dark<'_> {
+    fn told(&self, evidence: &Evidence<'_>, root: &Span, allowed: u64) -> Finding {
+        let finding = Finding::new(format!(
+            "{:.1} s without a child span in {}",
+            seconds(self.sum_ns),
+            shown(self.span)
+        ))
+        .about([self.span])
+        .expected(format!("at most {:.1} s", seconds(allowed)))
+        .actual(format!("{:.1} s", seconds(self.sum_ns)))
+        .note(
+            "longest gap",
+            format!(
+                "{:.1} s, {:.1} s after the start",
+                seconds(length_ns(&self.longest)),
+                seconds(self.longest.start_ns.saturating_sub(root.start_ns))
+            ),
+        );
+        let children = evidence.index.children(self.span.id).iter();
+        let before = children
+            .filter(|child| child.end_ns <= self.longest.start_ns)
+            .max_by_key(|child| child.end_ns);
+        match before {
+            Some(before) => finding.note("after", shown(before)),
+            None => finding,
         }
     }
-    (dark, after)
+}
+
+/// Tells the spans that do the work from those that have others do it.
+struct AtWork<'e, 'a> {
+    evidence: &'e Evidence<'a>,
+    /// Is it a step, or below one?
+    known: HashMap<SpanId, bool>,
+}
+
+impl AtWork<'_, '_> {
+    /// Does the span explain its time itself? One without children does; so does a step with all that is
+    /// below it; and what a call takes beyond its other side is the network's, or the clocks' (T012).
+    fn itself(&mut self, span: &Span) -> bool {
+        self.evidence.index.children(span.id).is_empty()
+            || span.kind == Kind::Client
+            || self.is_of_a_step(span)
+    }
+
+    fn is_of_a_step(&mut self, span: &Span) -> bool {
+        let mut way = HashSet::new();
+        let mut at = Some(span);
+        let mut found = false;
+        while let Some(span) = at.filter(|span| way.insert(span.id)) {
+            if let Some(known) = self.known.get(&span.id) {
+                found = *known;
+                break;
+            }
+            if span.attribute(names::VERTEX).is_some() {
+                found = true;
+                break;
+            }
+            at = self.evidence.index.parent(span);
+        }
+        self.known.extend(way.into_iter().map(|id| (id, found)));
+        found
+    }
+}
+
+fn length_ns(part: &Segment) -> u64 {
+    part.end_ns.saturating_sub(part.start_ns)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

@@ -16,6 +16,7 @@ mod known;
 mod one_root;
 mod orphans;
 mod parties;
+mod path;
 mod propagation;
 mod secrets;
 mod shape;
@@ -79,6 +80,7 @@ pub static RULES: &[Rule] = &[
     known::NAMES,
     secrets::RULE,
     known::BOUNDS,
+    path::RULE,
     dark::GAPS,
 ];
 

@@ -63,6 +63,7 @@ impl Term {
                 Pseudo::Leaf => found.retain(|span| index.children(span.id).is_empty()),
                 Pseudo::Error => found.retain(|span| span.is_error()),
                 Pseudo::Cached => found.retain(|span| span.flag(names::CACHED) == Some(true)),
+                Pseudo::Critical => found.retain(|span| index.is_critical(span)),
                 Pseudo::First => found.truncate(1),
                 Pseudo::Last => found = found.pop().into_iter().collect(),
                 Pseudo::Slowest => {
@@ -211,6 +212,17 @@ mod tests {
                 "*[event.name=\"ExecOp started\"]",
                 &["[a 1/1] RUN echo one > /one"],
             ),
+            // The run waited for the step, of which the daemon's span and ours tell.
+            (
+                "*[vertex~c{64}]:critical",
+                &["[a 1/1] RUN echo one > /one", "[a 1/1] RUN echo one > /one"],
+            ),
+            (
+                "connect > \"*Info\":critical",
+                &["moby.buildkit.v1.Control/Info"],
+            ),
+            // A stream that is open as long as the solve is waited for by nobody.
+            ("\"*Session\":critical", &[]),
             ("\"/^(connect|solve)$/\"", &["connect", "solve"]),
             ("\"{connect,solve}\"", &["connect", "solve"]),
             // A comparison on a missing key is false, with `!=`, too.

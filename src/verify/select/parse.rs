@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use regex::{Regex, RegexBuilder};
 
+use super::quantity::is_duration;
 use super::syntax::{Combinator, Op, Pattern, Pseudo, Selector, Term, Test};
 use crate::document::similar;
 
@@ -93,7 +94,12 @@ impl Input<'_> {
     }
 
     fn error(&self, problem: impl Into<String>) -> SelectorError {
-        let before = self.text.get(..self.at).unwrap_or(self.text);
+        self.error_at(self.at, problem)
+    }
+
+    /// A fault at a place before, in bytes. Columns are counted only for what is told.
+    fn error_at(&self, at: usize, problem: impl Into<String>) -> SelectorError {
+        let before = self.text.get(..at).unwrap_or(self.text);
         SelectorError {
             column: before.chars().count() + 1,
             problem: problem.into(),
@@ -134,12 +140,12 @@ impl Input<'_> {
 }
 
 fn term(input: &mut Input<'_>) -> Result<Term, SelectorError> {
-    let start = input.error("");
+    let start = input.at;
     let quoted = input.peek() == Some('"');
     let name = input.string("a name")?;
     let name = match name.as_str() {
         "*" | "span" if !quoted => None,
-        _ => Some(pattern(name).map_err(|problem| SelectorError { problem, ..start })?),
+        _ => Some(pattern(name).map_err(|problem| input.error_at(start, problem))?),
     };
     let mut tests = Vec::new();
     while input.take("[") {
@@ -157,16 +163,15 @@ fn term(input: &mut Input<'_>) -> Result<Term, SelectorError> {
     }
     let mut pseudos = Vec::new();
     while input.take(":") {
-        let at = input.error("");
+        let at = input.at;
         let name = input.string("what comes after `:`")?;
         let known = Pseudo::ALL.iter().find(|(_, text)| *text == name);
         let Some((pseudo, _)) = known else {
             let all: Vec<&str> = Pseudo::ALL.iter().map(|(_, text)| *text).collect();
-            let mut problem = format!("`:{name}` is none of :{}", all.join(", :"));
-            if let Some(near) = similar(&name, all) {
-                problem.push_str(&format!("; did you mean `:{near}`?"));
-            }
-            return Err(SelectorError { problem, ..at });
+            let hint = similar(&name, all.iter().copied())
+                .map_or(String::new(), |meant| format!("; did you mean `:{meant}`?"));
+            let problem = format!("`:{name}` is none of :{}{hint}", all.join(", :"));
+            return Err(input.error_at(at, problem));
         };
         pseudos.push(*pseudo);
     }
@@ -186,26 +191,61 @@ fn test(input: &mut Input<'_>) -> Result<Test, SelectorError> {
     input.blanks();
     if input.take("~") {
         input.blanks();
-        let at = input.error("");
+        let at = input.at;
         let text = input.string("a value")?;
-        let regex = compiled(&text).map_err(|problem| SelectorError { problem, ..at })?;
+        let regex = compiled(&text).map_err(|problem| input.error_at(at, problem))?;
         return Ok(Test::Matches(key, Pattern { text, regex }));
     }
     for (op, text) in Op::ALL {
         if input.take(text) {
-            input.blanks();
-            let at = input.error("");
-            let value = input.string("a value")?;
-            let bare = value.chars().all(|c| c.is_ascii_digit() || c == '.');
-            if bare && matches!(key.as_str(), "duration" | "self") {
-                let problem =
-                    format!("`{value}` has no unit: write for instance `{value}s` or `{value}ms`");
-                return Err(SelectorError { problem, ..at });
+            if op == Op::Equal && input.peek() == Some('=') {
+                return Err(input.error("`=` is written once; did you mean `key=value`?"));
             }
+            input.blanks();
+            let at = input.at;
+            let value = input.string("a value")?;
+            check_value(&key, op, &value).map_err(|problem| input.error_at(at, problem))?;
             return Ok(Test::Compare(key, op, value));
         }
     }
     Ok(Test::Has(key))
+}
+
+/// What a key of ours is compared with has to be something that it can be.
+fn check_value(key: &str, op: Op, value: &str) -> Result<(), String> {
+    if op == Op::Contains {
+        return Ok(());
+    }
+    let known: &[&str] = match key {
+        "kind" => &["internal", "client", "server", "producer", "consumer"],
+        "status" => &["ok", "error"],
+        "duration" | "self" => return check_duration(key, value),
+        _ => return Ok(()),
+    };
+    if known.contains(&value) {
+        return Ok(());
+    }
+    let hint = similar(value, known.iter().copied())
+        .map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    Err(format!(
+        "`{key}` is one of {}, not `{value}`{hint}",
+        known.join(", ")
+    ))
+}
+
+fn check_duration(key: &str, value: &str) -> Result<(), String> {
+    if is_duration(value) {
+        return Ok(());
+    }
+    let bare = value.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let hint = if bare {
+        format!("; a unit is missing: did you mean `{value}s` or `{value}ms`?")
+    } else {
+        "; write e.g. `200ms` or `1m30s`".to_owned()
+    };
+    Err(format!(
+        "`{key}` is a duration, and `{value}` is none{hint}"
+    ))
 }
 
 /// A regex between slashes, else a glob: `*`, `?` and `{a,b}`.
@@ -224,12 +264,12 @@ fn pattern(text: String) -> Result<Pattern, String> {
 fn of_glob(glob: &str) -> String {
     let mut regex = String::from("(?s)^");
     let mut open = false;
-    let mut chars = glob.chars();
-    while let Some(c) = chars.next() {
+    let last_close = glob.rfind('}');
+    for (at, c) in glob.char_indices() {
         match c {
             '*' => regex.push_str(".*"),
             '?' => regex.push('.'),
-            '{' if !open && chars.as_str().contains('}') => {
+            '{' if !open && last_close.is_some_and(|close| at < close) => {
                 open = true;
                 regex.push_str("(?:");
             }
@@ -275,8 +315,26 @@ mod tests {
         assert_eq!(told("\"a"), "column 3: the text has no closing quote");
         assert_eq!(
             told("a:roof"),
-            "column 3: `:roof` is none of :root, :leaf, :error, :cached, :first, :last, :slowest; \
-             did you mean `:root`?"
+            "column 3: `:roof` is none of :root, :leaf, :error, :cached, :critical, :first, :last, \
+             :slowest; did you mean `:root`?"
+        );
+        assert_eq!(
+            told("*[duration>5]"),
+            "column 12: `duration` is a duration, and `5` is none; a unit is missing: did you mean \
+             `5s` or `5ms`?"
+        );
+        assert_eq!(
+            told("*[self >= 5MiB]"),
+            "column 11: `self` is a duration, and `5MiB` is none; write e.g. `200ms` or `1m30s`"
+        );
+        assert_eq!(
+            told("*[kind=sever]"),
+            "column 8: `kind` is one of internal, client, server, producer, consumer, not `sever`; \
+             did you mean `server`?"
+        );
+        assert_eq!(
+            told("*[a==b]"),
+            "column 5: `=` is written once; did you mean `key=value`?"
         );
         assert!(told("a > \"/(/\"").starts_with("column 5: the pattern is not understood"));
     }

@@ -44,6 +44,15 @@ pub(in crate::verify) fn quantity(text: &str) -> Option<f64> {
     (!text.is_empty()).then_some(sum)
 }
 
+/// Is it a number with a unit of time?
+pub(super) fn is_duration(text: &str) -> bool {
+    let of_time = text
+        .split(|c: char| c.is_ascii_digit() || c == '.')
+        .filter(|unit| !unit.is_empty())
+        .all(|unit| matches!(unit, "ns" | "us" | "ms" | "s" | "m" | "h"));
+    of_time && text.ends_with(|c: char| c.is_ascii_alphabetic()) && quantity(text).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,17 +64,19 @@ pub(super) enum Pseudo {
     Leaf,
     Error,
     Cached,
+    Critical,
     First,
     Last,
     Slowest,
 }
 
 impl Pseudo {
-    pub(super) const ALL: [(Self, &'static str); 7] = [
+    pub(super) const ALL: [(Self, &'static str); 8] = [
         (Self::Root, "root"),
         (Self::Leaf, "leaf"),
         (Self::Error, "error"),
         (Self::Cached, "cached"),
+        (Self::Critical, "critical"),
         (Self::First, "first"),
         (Self::Last, "last"),
         (Self::Slowest, "slowest"),
