@@ -69,7 +69,15 @@ pub fn judge_with(
     expectations: &Expectations,
     more: Vec<Held>,
 ) -> Judged {
-    judge_along(critical_path, target, answer, error, tolerance, expectations, more)
+    judge_along(
+        critical_path,
+        target,
+        answer,
+        error,
+        tolerance,
+        expectations,
+        more,
+    )
 }
 
 /// The same with the critical path that `lay_out` finds.

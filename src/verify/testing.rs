@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::index::LayOut;
 use super::expect::Expectations;
+use super::index::LayOut;
 use super::judge::judge_along;
 use super::{Outcome, Severity, Target, Tolerance};
 use crate::trace::critical_path::critical_path;
@@ -213,7 +213,15 @@ fn fired_along(
     target: &Target,
     answer: &Answer,
 ) -> BTreeSet<(&'static str, Severity)> {
-    let judged = judge_along(lay_out, target, answer, None, Tolerance::default(), &Expectations::default(), Vec::new());
+    let judged = judge_along(
+        lay_out,
+        target,
+        answer,
+        None,
+        Tolerance::default(),
+        &Expectations::default(),
+        Vec::new(),
+    );
     judged
         .outcomes
         .into_iter()

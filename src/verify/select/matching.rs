@@ -214,7 +214,7 @@ mod tests {
             ),
             // The run waited for the step, of which the daemon's span and ours tell.
             (
-                "*[vertex~c{64}]:critical",
+                r#""/^\[a 1/":critical"#,
                 &["[a 1/1] RUN echo one > /one", "[a 1/1] RUN echo one > /one"],
             ),
             (

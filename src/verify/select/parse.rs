@@ -308,10 +308,6 @@ mod tests {
         assert_eq!(told(""), "column 1: a name is missing");
         assert_eq!(told("a["), "column 3: a key is missing");
         assert_eq!(told("a[b=]"), "column 5: a value is missing");
-        assert_eq!(
-            told("*[duration>5]"),
-            "column 12: `5` has no unit: write for instance `5s` or `5ms`"
-        );
         assert_eq!(told("\"a"), "column 3: the text has no closing quote");
         assert_eq!(
             told("a:roof"),
