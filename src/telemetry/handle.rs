@@ -11,6 +11,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::backlog::Backlog;
+use super::clock::Clock;
 use super::daemon::{Decision, Share};
 use super::local::{Kept, Leaves, Local, LocalRun};
 use super::parent::{RemoteParent, traceparent};
@@ -104,6 +105,7 @@ where
         remote,
         resource,
         recorded: recorded.clone(),
+        clock: Clock::start(),
     };
     let tracestate = parent.and_then(|parent| parent.tracestate).map(Arc::from);
     let handle = Handle {

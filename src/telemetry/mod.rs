@@ -7,6 +7,7 @@
 mod agent;
 mod backlog;
 pub mod ci;
+mod clock;
 mod collector;
 mod cut;
 mod daemon;

@@ -15,7 +15,6 @@
 //! message), `otel.at_ns` their time.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -24,10 +23,10 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
+use super::clock::Clock;
 use super::parent::RemoteParent;
 use super::recorded::Recorded;
 use crate::trace::model::{Event, Kind, Resource, Span, SpanId, Status, TraceId, Value};
-use crate::trace::ns;
 
 /// Attributes kept of a span or an event; what is more is counted in `dagger.dropped_attributes`.
 const ATTRIBUTES: usize = 128;
@@ -44,6 +43,7 @@ pub struct Recorder {
     pub(super) remote: Option<SpanId>,
     pub(super) resource: Arc<Resource>,
     pub(super) recorded: Arc<Recorded>,
+    pub(super) clock: Clock,
 }
 
 /// Is this for the trace?
@@ -54,10 +54,8 @@ pub(super) fn wants(metadata: &Metadata<'_>) -> bool {
 /// A span while it is open.
 struct Open {
     span: Span,
-    began: Instant,
-    /// Times that were given, in place of the measured ones.
+    /// The end was given, in place of the measured one.
     given_end: bool,
-    given_start: bool,
     message: Option<String>,
     dropped_attributes: i64,
     dropped_events: i64,
@@ -77,7 +75,7 @@ where
             parent: nearest(reference.parent()).or(self.remote),
             name: attributes.metadata().name().to_owned(),
             kind: Kind::Internal,
-            start_ns: ns::now(),
+            start_ns: self.clock.now_ns(),
             end_ns: 0,
             status: Status::Unset,
             attributes: Vec::new(),
@@ -87,9 +85,7 @@ where
         };
         let mut open = Open {
             span,
-            began: Instant::now(),
             given_end: false,
-            given_start: false,
             message: None,
             dropped_attributes: 0,
             dropped_events: 0,
@@ -134,7 +130,7 @@ where
                 .attributes
                 .push(("message".to_owned(), Value::Str(message)));
         }
-        let at_ns = fields.at_ns.unwrap_or_else(ns::now);
+        let at_ns = fields.at_ns.unwrap_or_else(|| self.clock.now_ns());
         open.span.events.push(Event {
             name,
             at_ns,
@@ -148,7 +144,7 @@ where
         };
         let open = reference.extensions_mut().remove::<Open>();
         if let Some(open) = open {
-            self.recorded.ended(&id, open.end());
+            self.recorded.ended(&id, open.end(self.clock.now_ns()));
         }
     }
 }
@@ -164,20 +160,9 @@ fn nearest<'a, R: LookupSpan<'a>>(reference: Option<SpanRef<'a, R>>) -> Option<S
 }
 
 impl Open {
-    fn end(mut self) -> Span {
+    fn end(mut self, now_ns: u64) -> Span {
         if !self.given_end {
-            // By the monotonic clock: a step of the wall clock must not make a span negative.
-            let length = ns::of_length(self.began.elapsed());
-            let start = if self.given_start {
-                self.span.start_ns
-            } else {
-                self.span.start_ns.saturating_add(length)
-            };
-            self.span.end_ns = if self.given_start {
-                ns::now().max(start)
-            } else {
-                start
-            };
+            self.span.end_ns = now_ns;
         }
         self.span.end_ns = self.span.end_ns.max(self.span.start_ns);
         if let (Status::Error(text), Some(message)) = (&mut self.span.status, self.message.take()) {
@@ -218,7 +203,6 @@ impl Open {
             }
             ("otel.start_ns", Value::Int(ns)) => {
                 self.span.start_ns = u64::try_from(*ns).unwrap_or(0);
-                self.given_start = true;
             }
             ("otel.end_ns", Value::Int(ns)) => {
                 self.span.end_ns = u64::try_from(*ns).unwrap_or(0);
