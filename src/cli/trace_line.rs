@@ -78,7 +78,7 @@ pub(super) fn print(
     } else {
         writeln!(
             out,
-            "trace {trace}: {}; check it with `dagger trace verify {trace}`",
+            "trace {trace}: {}\n      check it with `dagger trace verify {trace}`",
             ways.join(", ")
         )?;
         match link(record) {

@@ -15,6 +15,7 @@ mod steps;
 mod summary;
 mod text;
 mod tty;
+mod warnings;
 
 pub use format::{bytes, rfc3339};
 pub use renderer::{Format, Options, Renderer, renderer};

@@ -10,6 +10,7 @@ use super::renderer::{Options, Renderer};
 use super::steps::{Line, Step, Steps};
 use super::summary::Summary;
 use super::text::{clean, cut, width};
+use super::warnings::Warnings;
 
 /// Time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
@@ -36,6 +37,7 @@ pub(super) struct Tty {
     out: Box<dyn Write + Send>,
     options: Options,
     steps: Steps,
+    warnings: Warnings,
     began: Option<SystemTime>,
     /// Widths of the rows of the last frame: where it begins depends on how they wrap now.
     drawn: Vec<usize>,
@@ -75,6 +77,7 @@ impl Tty {
             out,
             options,
             steps: Steps::default(),
+            warnings: Warnings::default(),
             began: None,
             drawn: Vec::new(),
             changed: true,
@@ -292,6 +295,9 @@ impl Renderer for Tty {
         self.began.get_or_insert(now);
         for event in events {
             self.steps.apply(event);
+            if let BuildEvent::Warning(warning) = event {
+                self.warnings.add(warning);
+            }
         }
         self.changed = true;
         Ok(())
@@ -322,6 +328,9 @@ impl Renderer for Tty {
         let (columns, _) = self.size();
         for line in Summary::of(&self.steps, now).lines(outcome) {
             writeln!(self.out, "{}", cut(&line, columns - 1))?;
+        }
+        for line in self.warnings.lines() {
+            writeln!(self.out, "{line}")?;
         }
         for line in epilogue::lines(&self.steps, outcome) {
             writeln!(self.out, "{line}")?;

@@ -126,7 +126,10 @@ def case(title, programs, jaeger, rounds, spans, extra):
     print(f"  {'':16}{'spans/s':>26}{'lost':>10}{'twice':>7}{'peak RSS MiB':>14}{'CPU s':>8}{'made in s':>11}{'x of dagger':>13}")
     for name, of in rows.items():
         rate = [row["spans_per_s"] for row in of]
-        middle = lambda key: statistics.median(row[key] for row in of)
+
+        def middle(key, of=of):
+            return statistics.median(row[key] for row in of)
+
         ratio = statistics.median(b["spans_per_s"] / a["spans_per_s"] for a, b in zip(rows["dagger"], of)) if "dagger" in rows else 0
         text = f"{statistics.median(rate):,.0f} ({min(rate):,.0f}-{max(rate):,.0f})"
         print(f"  {name:16}{text:>26}{middle('lost'):>10,.0f}{middle('twice'):>7,.0f}{middle('rss_mib'):>14.1f}"

@@ -133,7 +133,10 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="dagger-bench"))
     bed = work / "bed"
     figures = {}
-    wanted = lambda name: not args.only or args.only in name
+
+    def wanted(name):
+        return not args.only or args.only in name
+
     try:
         subprocess.run([ROOT / "tests/testbed/up", "--parent", str(os.getpid()), bed, "jaeger", "buildkitd:mute"], check=True)
         bench = Bench(bed, work)
