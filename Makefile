@@ -47,6 +47,7 @@ bench: ## dagger against its peers, each pair in one run
 	@tests/bench/export_throughput.py
 	@tests/bench/trace_cost.py
 	@tests/bench/serve.py
+	@tests/bench/verify_scale.py
 	@tests/bench/monorepo.py
 	@tests/bench/context_rss.py
 	@tests/bench/page.py

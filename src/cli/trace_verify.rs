@@ -296,9 +296,9 @@ pub async fn run(
         (Some(runs), None) => Some(Baseline::of_everything(runs.into())),
         (None, baseline) => baseline,
     };
-    let spans = waited.answer.as_ref().map(|answer| answer.spans.clone());
-    let compared = match (baseline, spans) {
-        (Some(baseline), Some(spans)) => {
+    let compared = match (baseline, &waited.answer) {
+        (Some(baseline), Some(answer)) => {
+            let spans = answer.spans.clone();
             former::compare(baseline, target.trace, spans, context).await?
         }
         _ => Vec::new(),

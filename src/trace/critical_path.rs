@@ -36,6 +36,9 @@ const SHARED: (&str, &str) = ("solve", "dagger.actions");
 /// The calls within it that are as long.
 const CALL: &str = "moby.buildkit.v1.Control/Solve";
 
+/// Carriers that hang under each other, at most: the build, our call of it, the daemon's side of the call.
+const CARRIERS_DEEP: usize = 3;
+
 /// A span whose part of the path is being laid out, backwards from its end.
 struct Frame {
     index: usize,
@@ -61,9 +64,12 @@ pub fn critical_path(spans: &[Span], root: SpanId) -> Vec<Segment> {
         let Some(mut parent) = span.parent.filter(|_| !carries) else {
             continue;
         };
-        // One that goes round in a circle is left where it is.
-        for _ in 0..carriers.len() {
-            parent = carriers.get(&parent).copied().unwrap_or(parent);
+        // As many as hang under each other; one that goes round in a circle is left where it is.
+        for _ in 0..CARRIERS_DEEP {
+            let Some(above) = carriers.get(&parent) else {
+                break;
+            };
+            parent = *above;
         }
         children.entry(parent).or_default().push(index);
     }

@@ -114,13 +114,8 @@ pub(super) fn judge_along(
             (rule, outcome)
         })
         .collect();
-    let mut services: Vec<String> = Vec::new();
-    for service in index.services() {
-        if evidence.members().any(|span| span.service() == service) {
-            services.push(service.to_owned());
-        }
-    }
     let members = index.part(evidence.members());
+    let services = members.services().into_iter().map(str::to_owned).collect();
     let rounding_ns = u64::try_from(tolerance.rounding.as_nanos()).unwrap_or(u64::MAX);
     let checks = expectations.checks.iter();
     let held = checks

@@ -4,7 +4,8 @@
 //! spans of other jobs: then it is what hangs under our entry, and under any other span that we say we
 //! have exported, so that a part that was cut off is still ours.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use super::index::Index;
 use super::target::Target;
@@ -49,12 +50,22 @@ impl Scope {
 fn entry_without_record(target: &Target, index: &Index<'_>) -> Option<SpanId> {
     let ours = index.of_service(&target.service);
     let first = |fits: &dyn Fn(&Span) -> bool| ours.iter().find(|span| fits(span)).map(|s| s.id);
+    // What is known to be below one of ours, or not; where ways up meet they are walked once.
+    let below = RefCell::new(HashMap::new());
     let top = |span: &Span| {
+        let mut below = below.borrow_mut();
+        let mut walked = Vec::new();
+        let is_below = index.ancestors(span).find_map(|above| {
+            if above.service() == target.service {
+                return Some(true);
+            }
+            walked.push(above.id);
+            below.get(&above.id).copied()
+        });
+        let is_below = is_below.unwrap_or(false);
+        below.extend(walked.into_iter().map(|id| (id, is_below)));
         // A callback hangs under the daemon, and is no entry even if the daemon's span is missing.
-        span.kind != Kind::Server
-            && index
-                .ancestors(span)
-                .all(|above| above.service() != target.service)
+        span.kind != Kind::Server && !is_below
     };
     match target.remote_parent {
         Some(remote) => first(&|span| span.parent == Some(remote)),

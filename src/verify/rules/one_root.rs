@@ -1,5 +1,7 @@
 //! T002: the run is one tree.
 
+use std::collections::HashSet;
+
 use super::Rule;
 use crate::trace::model::{Span, SpanId};
 use crate::verify::evidence::Evidence;
@@ -76,10 +78,12 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
 /// under the same parent are told apart from them.
 fn entries<'a>(evidence: &Evidence<'a>, remote: SpanId) -> Vec<&'a Span> {
     let run = evidence.target.run.as_ref();
+    let named: Option<HashSet<SpanId>> =
+        run.map(|run| run.spans.iter().copied().chain([run.root]).collect());
     let children = evidence.index.children(remote).iter().copied();
     children
-        .filter(|span| match run {
-            Some(run) => span.id == run.root || run.spans.contains(&span.id),
+        .filter(|span| match &named {
+            Some(named) => named.contains(&span.id),
             None => evidence.is_ours(span),
         })
         .collect()

@@ -1,5 +1,7 @@
 //! D001: the critical path explains the whole run.
 
+use std::collections::HashMap;
+
 use super::Rule;
 use crate::trace::critical_path::Segment;
 use crate::trace::model::{Span, SpanId};
@@ -47,7 +49,16 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
             )),
         );
     }
-    if let Some(outside) = path.iter().find(|part| !is_inside(evidence, part)) {
+    let mut copies: HashMap<SpanId, Vec<&Span>> = HashMap::new();
+    for (_, copy) in evidence.index.copies() {
+        copies.entry(copy.id).or_default().push(copy);
+    }
+    let inside = |part: &&Segment| {
+        let first = evidence.index.get(part.span).into_iter();
+        let further = copies.get(&part.span).into_iter().flatten().copied();
+        first.chain(further).any(|span| is_around(span, part))
+    };
+    if let Some(outside) = path.iter().find(|part| !inside(part)) {
         findings.push(
             Finding::new("a part of the critical path lies outside of its span")
                 .about_ids([outside.span])
@@ -69,14 +80,9 @@ fn hole(root: &Span, path: &[Segment], allowed: u64) -> Option<(u64, Option<Span
     (at.abs_diff(root.end_ns) > allowed).then_some((at, before))
 }
 
-/// Is there a span of this id around the part? Of copies that differ one is enough: see T004.
-fn is_inside(evidence: &Evidence<'_>, part: &Segment) -> bool {
-    let around = |span: &Span| span.start_ns <= part.start_ns && part.end_ns <= span.end_ns;
-    let copies = evidence.index.copies().iter();
-    evidence.index.get(part.span).is_some_and(around)
-        || copies
-            .map(|(_, copy)| copy)
-            .any(|copy| copy.id == part.span && around(copy))
+/// Of copies that differ one around the part is enough: see T004.
+fn is_around(span: &Span, part: &Segment) -> bool {
+    span.start_ns <= part.start_ns && part.end_ns <= span.end_ns
 }
 
 fn sum(path: &[Segment]) -> u64 {

@@ -1,7 +1,12 @@
 //! N002: nothing leaks. The value that looks like a secret is never part of what is told.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
+
 use super::Rule;
-use crate::trace::model::{Attributes, Span, Status, Value};
+use crate::trace::model::{Attributes, Resource, Span, Status, Value};
 use crate::verify::evidence::Evidence;
 use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
 
@@ -17,32 +22,36 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+/// What was found: its kind and its place.
+type Found = (&'static str, String);
+
 fn check(evidence: &Evidence<'_>) -> Outcome {
-    let mut findings: std::collections::BTreeMap<(&'static str, String), Vec<&Span>> =
-        std::collections::BTreeMap::new();
+    let mut findings: BTreeMap<Found, Vec<&Span>> = BTreeMap::new();
+    // Thousands of spans share one resource.
+    let mut resources: HashMap<*const Resource, Vec<Found>> = HashMap::new();
     for span in evidence.members() {
-        let mut look = |place: &str, text: &str| {
+        let resource = resources
+            .entry(Arc::as_ptr(&span.resource))
+            .or_insert_with(|| of_resource(&span.resource));
+        for found in resource {
+            findings.entry(found.clone()).or_default().push(span);
+        }
+        let mut look = |place: &dyn Fn() -> String, text: &str| {
             if let Some(kind) = looks_like(text) {
-                findings
-                    .entry((kind, place.to_owned()))
-                    .or_default()
-                    .push(span);
+                findings.entry((kind, place())).or_default().push(span);
             }
         };
-        look("the name", &span.name);
+        look(&|| "the name".to_owned(), &span.name);
         if let Status::Error(text) = &span.status {
-            look("the status", text);
+            look(&|| "the status".to_owned(), text);
         }
         each_text(&span.attributes, |key, text| {
-            look(&format!("attribute `{}`", plain(key)), text);
-        });
-        each_text(&span.resource.attributes, |key, text| {
-            look(&format!("resource `{}`", plain(key)), text);
+            look(&|| format!("attribute `{}`", plain(key)), text);
         });
         for event in &span.events {
-            look("an event's name", &event.name);
+            look(&|| "an event's name".to_owned(), &event.name);
             each_text(&event.attributes, |key, text| {
-                look(&format!("event attribute `{}`", plain(key)), text);
+                look(&|| format!("event attribute `{}`", plain(key)), text);
             });
         }
     }
@@ -58,6 +67,16 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
             finding.note("spans", shown_all(&clean(&spans)))
         }
     }))
+}
+
+fn of_resource(resource: &Resource) -> Vec<Found> {
+    let mut found = Vec::new();
+    each_text(&resource.attributes, |key, text| {
+        if let Some(kind) = looks_like(text) {
+            found.push((kind, format!("resource `{}`", plain(key))));
+        }
+    });
+    found
 }
 
 /// Spans whose own name may be told.
@@ -104,8 +123,21 @@ const TOKENS: [(&str, usize); 12] = [
     ("sk_live_", 20),
 ];
 
+/// What is in every text that could hold a secret: one search instead of one for each of them.
+static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let starts = TOKENS.iter().map(|(start, _)| *start);
+    let all: Vec<String> = starts
+        .chain(["-----BEGIN ", "://"])
+        .map(regex::escape)
+        .collect();
+    Regex::new(&all.join("|")).ok()
+});
+
 /// What kind of secret the text seems to hold.
 fn looks_like(text: &str) -> Option<&'static str> {
+    if SUSPECT.as_ref().is_some_and(|any| !any.is_match(text)) {
+        return None;
+    }
     let token_char = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     for (start, least) in TOKENS {
         for (at, _) in text.match_indices(start) {

@@ -1,6 +1,6 @@
 //! E001: a failure can be seen from the root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Rule;
 use crate::trace::model::{Span, SpanId};
@@ -20,8 +20,9 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(evidence: &Evidence<'_>) -> Outcome {
     let mut swallowed: BTreeMap<SpanId, (&Span, Vec<&Span>)> = BTreeMap::new();
+    let mut known = HashMap::new();
     for failed in evidence.ours().filter(|span| span.is_error()) {
-        if let Some(by) = swallower(evidence, failed) {
+        if let Some(by) = swallower(evidence, failed, &mut known) {
             swallowed
                 .entry(by.id)
                 .or_insert((by, Vec::new()))
@@ -44,24 +45,37 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
 /// The span of ours at which the failure's way up ends too early.
 ///
 /// A daemon's span that is no error ends the way, and well: the daemon asked, we said no, and it went
-/// on without.
-fn swallower<'a>(evidence: &Evidence<'a>, failed: &Span) -> Option<&'a Span> {
+/// on without. Where ways meet they end alike: `known` has the end of those that were walked.
+fn swallower<'a>(
+    evidence: &Evidence<'a>,
+    failed: &Span,
+    known: &mut HashMap<SpanId, Option<&'a Span>>,
+) -> Option<&'a Span> {
     let entry = evidence.scope.entry;
     if excused(failed) || entry == Some(failed.id) {
         return None;
     }
+    let mut walked = Vec::new();
+    let mut end = None;
     for above in evidence.index.ancestors(failed) {
+        if let Some(known) = known.get(&above.id) {
+            end = *known;
+            break;
+        }
+        walked.push(above.id);
         if excused(above) {
-            return None;
+            break;
         }
         if !above.is_error() {
-            return evidence.is_ours(above).then_some(above);
+            end = evidence.is_ours(above).then_some(above);
+            break;
         }
         if entry == Some(above.id) {
-            return None;
+            break;
         }
     }
-    None
+    known.extend(walked.into_iter().map(|id| (id, end)));
+    end
 }
 
 /// Is it no failure of what is above it?
