@@ -1,5 +1,6 @@
 //! What a rule may look at.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::index::Index;
@@ -7,7 +8,7 @@ use super::names;
 use super::scope::Scope;
 use super::target::Target;
 use crate::trace::error::TraceError;
-use crate::trace::model::{Kind, Span};
+use crate::trace::model::{Kind, Span, SpanId};
 
 /// What a rule may look at.
 #[derive(Debug)]
@@ -98,12 +99,50 @@ impl<'a> Evidence<'a> {
             .filter(|span| span.attribute(names::VERTEX).is_some())
     }
 
-    /// Spans of the run's part whose parent is not in the trace.
+    /// Spans of the run's part whose parent is not in the trace, and should be.
     pub fn orphans(&self) -> impl Iterator<Item = &'a Span> {
+        let unended = self.unended();
+        let orphans = self.without_parent();
+        orphans
+            .filter(move |(_, parent)| !unended.contains(parent))
+            .map(|(span, _)| span)
+    }
+
+    /// The spans of the daemon that it had not ended when its record was read: its sides of calls that we
+    /// gave up. Their ids are known only by what hangs under them. More of them than there are such calls
+    /// is another matter.
+    fn unended(&self) -> HashSet<SpanId> {
+        let Some(run) = &self.target.run else {
+            return HashSet::new();
+        };
+        let by_record = run.export.daemon.as_ref();
+        if !by_record.is_some_and(|daemon| daemon.imported) {
+            return HashSet::new();
+        }
+        let given_up = self.ours().filter(|span| {
+            let call = span.kind == Kind::Client && span.name.starts_with(names::DAEMON_CALL);
+            call && is_cancelled(span) && self.daemon_side(span).is_none()
+        });
+        let of_daemon = self.without_parent();
+        let mut missing: HashSet<SpanId> = of_daemon
+            .filter(|(span, _)| span.service() == names::DAEMON)
+            .map(|(_, parent)| parent)
+            .collect();
+        for own in &run.spans {
+            missing.remove(own);
+        }
+        if missing.len() > given_up.count() {
+            return HashSet::new();
+        }
+        missing
+    }
+
+    /// Spans of the run's part whose parent is not in the trace, each with its parent.
+    fn without_parent(&self) -> impl Iterator<Item = (&'a Span, SpanId)> {
         let remote = self.target.remote_parent;
-        self.members().filter(move |span| {
-            span.parent
-                .is_some_and(|parent| Some(parent) != remote && self.index.get(parent).is_none())
+        self.members().filter_map(move |span| {
+            let parent = span.parent.filter(|parent| Some(*parent) != remote)?;
+            self.index.get(parent).is_none().then_some((span, parent))
         })
     }
 }

@@ -15,6 +15,8 @@ pub(super) const VERSION: &str = "buildkit.version";
 pub(super) const SOLVE: &str = "solve";
 /// The call of a solve.
 pub(super) const SOLVE_CALL: &str = "moby.buildkit.v1.Control/Solve";
+/// How the calls begin by which we have the daemon do parts of a solve.
+pub(super) const BRIDGE_CALL: &str = "moby.buildkit.v1.frontend.LLBBridge/";
 /// How the daemon's own calls begin.
 pub(super) const DAEMON_CALL: &str = "moby.buildkit.";
 /// How the names of command spans begin.

@@ -53,6 +53,14 @@ fn step(whole: &Whole) -> Option<SpanId> {
     find_ours(whole, |span| span.text("vertex").is_some())
 }
 
+/// Was a solve given up? Of its steps the rest may be missing then.
+fn gave_up(whole: &Whole) -> bool {
+    let cancelled = |span: &Span| span.flag("dagger.cancelled") == Some(true);
+    whole
+        .find(|span| span.name == "solve" && cancelled(span))
+        .is_some()
+}
+
 fn set(span: &mut Span, key: &str, value: Value) {
     span.attributes.retain(|(name, _)| name != key);
     span.attributes.push((key.into(), value));
@@ -187,7 +195,7 @@ const MUTATIONS: &[Mutation] = &[
         tells: &["T011"],
         apply: |whole| {
             let root = whole.get(root(whole));
-            root.end_ns -= 500_000_000;
+            root.end_ns = root.start_ns.midpoint(root.end_ns);
             Some(())
         },
     },
@@ -267,6 +275,8 @@ const MUTATIONS: &[Mutation] = &[
             while let Some(id) = at {
                 let span = whole.get(id);
                 if ours(span) && span.kind == Kind::Client {
+                    // One that failed passed an error on.
+                    (!span.is_error()).then_some(())?;
                     break;
                 }
                 span.status = Status::Error("no such file".into());
@@ -371,6 +381,7 @@ const MUTATIONS: &[Mutation] = &[
         breaks: "a step was lost on the way",
         tells: &["C002", "P005", "T007"],
         apply: |whole| {
+            (!gave_up(whole)).then_some(())?;
             let step = step(whole)?;
             whole.remove(step);
             Some(())
@@ -473,9 +484,14 @@ const MUTATIONS: &[Mutation] = &[
         breaks: "the daemon ran a step that was not recorded",
         tells: &["P005"],
         apply: |whole| {
+            (!gave_up(whole)).then_some(())?;
             step(whole)?;
             let leaf = whole.find(|span| {
-                span.service() == "buildkitd" && span.text("vertex").is_some() && !span.is_error()
+                span.service() == "buildkitd"
+                    && span.text("vertex").is_some()
+                    && !span.is_error()
+                    && !span.name.starts_with("cache request: ")
+                    && !span.name.starts_with("load cache: ")
             })?;
             let mut more = whole.get(leaf).clone();
             more.id = SpanId(0xf03);
@@ -509,7 +525,9 @@ const MUTATIONS: &[Mutation] = &[
         breaks: "a cancelled step counts as failed",
         tells: &["C002", "E004"],
         apply: |whole| {
-            let step = find_ours(whole, |span| span.flag("dagger.cancelled") == Some(true))?;
+            let step = find_ours(whole, |span| {
+                span.flag("dagger.cancelled") == Some(true) && span.text("vertex").is_some()
+            })?;
             whole.get(step).status = Status::Error("context canceled".into());
             Some(())
         },
@@ -608,9 +626,15 @@ fn whole_traces_pass_without_a_record() {
         let mut target = whole.target();
         target.run = None;
         let fired = fired(&target, &whole.answer());
-        // Two builds of one job cannot be told apart then.
-        let ambiguous = whole.record.remote_parent.is_some();
-        let expected = if ambiguous { &["T002"][..] } else { &[] };
+        let expected: &[_] = if whole.record.remote_parent.is_some() {
+            // Two builds of one job cannot be told apart then.
+            &["T002"]
+        } else if whole.name == "dagger-up-interrupted.json" {
+            // Nor can it be known that the daemon's spans were read before all had ended.
+            &["T003"]
+        } else {
+            &[]
+        };
         let ids: Vec<_> = fired.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids, expected, "{}", whole.name);
     }

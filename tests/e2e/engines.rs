@@ -13,7 +13,7 @@ use crate::support::{Context, Dagger, Engine, Finished, bed, engines};
 const CONTAINER: &str = "super-buildkit";
 
 /// Docker of the bed, as the user would have it.
-fn docker_host() -> String {
+pub(crate) fn docker_host() -> String {
     engines().fact("/dockerd/host")
 }
 
@@ -79,13 +79,13 @@ fn expected() -> BTreeMap<String, usize> {
 }
 
 /// A program of the user's, in a directory to be put in front of PATH.
-fn program(dir: &Path, name: &str, script: &str) {
+pub(crate) fn program(dir: &Path, name: &str, script: &str) {
     let file = dir.join(name);
     std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a script");
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("its mode");
 }
 
-fn path_with(dir: &str) -> String {
+pub(crate) fn path_with(dir: &str) -> String {
     format!("{dir}:/usr/bin:/bin:/usr/sbin")
 }
 

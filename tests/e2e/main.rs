@@ -51,6 +51,7 @@ mod trace_push;
 mod trace_routes;
 mod traced_build;
 mod verify_faults;
+mod verify_kinds;
 mod verify_reports;
 mod verify_sources;
 mod wire;

@@ -15,7 +15,8 @@ pub(super) const GAPS: Rule = Rule {
     severity: Severity::Warn,
     proves: "no dark time",
     fails: "for longer than 1 s and 5 % of the run, the critical path is in a span that has children, and \
-            none of them was at work; steps and calls themselves are let off",
+            none of them was at work; steps and calls themselves are let off, and a solve that waits for \
+            what we ask for beside it",
     mend: "a span is missing there, or the run waited for something that has none",
     check: check_gaps,
 };
@@ -36,6 +37,7 @@ fn check_gaps(evidence: &Evidence<'_>) -> Outcome {
         evidence,
         known: HashMap::new(),
     };
+    let bridge = bridge_calls(evidence);
     for part in evidence.index.path() {
         let Some(span) = evidence.index.get(part.span) else {
             continue;
@@ -43,14 +45,18 @@ fn check_gaps(evidence: &Evidence<'_>) -> Outcome {
         if at_work.itself(span) {
             continue;
         }
-        let dark = dark.entry(span.id).or_insert(Dark {
-            span,
-            sum_ns: 0,
-            longest: *part,
-        });
-        dark.sum_ns = dark.sum_ns.saturating_add(length_ns(part));
-        if length_ns(part) > length_ns(&dark.longest) {
-            dark.longest = *part;
+        let waits_for_us = span.service() == names::DAEMON && span.name == names::SOLVE_CALL;
+        let beside = if waits_for_us { &bridge[..] } else { &[] };
+        for part in without(*part, beside) {
+            let dark = dark.entry(span.id).or_insert(Dark {
+                span,
+                sum_ns: 0,
+                longest: part,
+            });
+            dark.sum_ns = dark.sum_ns.saturating_add(length_ns(&part));
+            if length_ns(&part) > length_ns(&dark.longest) {
+                dark.longest = part;
+            }
         }
     }
     let mut dark: Vec<Dark<'_>> = dark.into_values().collect();
@@ -93,6 +99,41 @@ impl Dark<'_> {
             None => finding,
         }
     }
+}
+
+/// When calls of ours had the daemon do parts of a solve, by start. Of a solve that we direct, the daemon's
+/// span has nothing to do but wait for us: its work is under these, elsewhere in the tree.
+fn bridge_calls(evidence: &Evidence<'_>) -> Vec<(u64, u64)> {
+    let calls = evidence
+        .ours()
+        .filter(|span| span.kind == Kind::Client && span.name.starts_with(names::BRIDGE_CALL));
+    let mut times: Vec<_> = calls.map(|call| (call.start_ns, call.end_ns)).collect();
+    times.sort_unstable();
+    times
+}
+
+/// What is left of a part without these times, which are in order of start.
+fn without(part: Segment, times: &[(u64, u64)]) -> Vec<Segment> {
+    let mut left = Vec::new();
+    let mut at = part.start_ns;
+    for &(start_ns, end_ns) in times {
+        let until = start_ns.min(part.end_ns);
+        if until > at {
+            left.push(Segment {
+                start_ns: at,
+                end_ns: until,
+                ..part
+            });
+        }
+        at = at.max(until).max(end_ns);
+    }
+    if at < part.end_ns {
+        left.push(Segment {
+            start_ns: at,
+            ..part
+        });
+    }
+    left
 }
 
 /// Tells the spans that do the work from those that have others do it.
@@ -138,4 +179,32 @@ fn length_ns(part: &Segment) -> u64 {
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_left_where_no_time_covers_it() {
+        let left = |times: &[(u64, u64)]| -> Vec<(u64, u64)> {
+            let part = Segment {
+                span: SpanId(1),
+                start_ns: 10,
+                end_ns: 20,
+            };
+            let left = without(part, times);
+            left.iter()
+                .map(|part| (part.start_ns, part.end_ns))
+                .collect()
+        };
+        assert_eq!(left(&[]), [(10, 20)]);
+        assert_eq!(left(&[(0, 30)]), []);
+        assert_eq!(
+            left(&[(0, 11), (12, 18), (13, 14), (19, 40)]),
+            [(11, 12), (18, 19)]
+        );
+        assert_eq!(left(&[(1, 2), (30, 40)]), [(10, 20)]);
+        assert_eq!(left(&[(15, 15), (u64::MAX, 0)]), [(10, 15), (15, 20)]);
+    }
 }

@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     name: "no-orphans",
     severity: Severity::Error,
     proves: "no hole",
-    fails: "a span's parent is not there",
+    fails: "a span's parent is not there, and is not the daemon's side of a call that was given up before it ended",
     mend: "see T007: either the parent was never exported, or it was lost on the way",
     check,
 };

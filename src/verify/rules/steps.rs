@@ -13,7 +13,7 @@ pub(super) const SEEN_TWICE: Rule = Rule {
     name: "vertex-has-daemon-span",
     severity: Severity::Warn,
     proves: "each step was seen twice",
-    fails: "no span of the daemon names a step that ran",
+    fails: "no span of the daemon names a step that ran and did not fail",
     mend: "the daemon's record was cut: see its history and its exporter's queue",
     check: check_seen_twice,
 };
@@ -41,21 +41,16 @@ fn check_seen_twice(evidence: &Evidence<'_>) -> Outcome {
     if by_daemon(evidence).next().is_none() {
         return Outcome::skipped("no span of the daemon names a step");
     }
-    // The daemon's spans of a step are in the trace of the build that began it; of which steps that
-    // is so can't be told for those that came later than their neighbours.
-    if evidence
-        .vertices()
-        .any(|span| span.flag(names::SHARED) == Some(true))
-    {
-        return Outcome::skipped("another build ran some of the steps");
-    }
     let alone: Vec<&Span> = evidence
         .vertices()
         .filter(|span| {
             let outside = OUTSIDE_THE_GRAPH
                 .iter()
                 .any(|start| span.name.starts_with(start));
-            span.flag(names::CACHED) == Some(false) && !is_cancelled(span) && !outside
+            // One that failed may have done so before it was run, when the daemon looked for what it
+            // copies: of that the daemon has no span.
+            let ran = span.flag(names::CACHED) == Some(false) && !span.is_error();
+            ran && !is_cancelled(span) && !outside
         })
         .filter(|span| {
             let digest = span.text(names::VERTEX).unwrap_or_default();
@@ -65,6 +60,14 @@ fn check_seen_twice(evidence: &Evidence<'_>) -> Outcome {
         .collect();
     if alone.is_empty() {
         return Outcome::of([]);
+    }
+    // The daemon's spans of a step are in the trace of the build that began it; of which steps that
+    // is so can't be told for those that came later than their neighbours.
+    if evidence
+        .vertices()
+        .any(|span| span.flag(names::SHARED) == Some(true))
+    {
+        return Outcome::skipped("another build ran some of the steps");
     }
     let number = count(alone.len(), "step has", "steps have");
     Outcome::of([Finding::new(format!("{number} no span of the daemon"))
