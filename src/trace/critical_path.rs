@@ -5,7 +5,8 @@
 //! Start at [`critical_path`].
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::model::{Span, SpanId};
 
@@ -174,7 +175,7 @@ fn emit(path: &mut Vec<Segment>, span: SpanId, start_ns: u64, end_ns: u64) {
 
 /// The span that a trace begins with: of those without a parent in it, the longest.
 pub fn entry(spans: &[Span]) -> Option<SpanId> {
-    let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.id).collect();
+    let ids: HashSet<_> = spans.iter().map(|span| span.id).collect();
     spans
         .iter()
         .filter(|span| span.parent.is_none_or(|parent| !ids.contains(&parent)))

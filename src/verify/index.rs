@@ -1,7 +1,8 @@
 //! One read-only index over the spans of a trace: by id, by parent, by service, by digest.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::names;
 use crate::trace::critical_path::{self, Segment, critical_path};
@@ -177,7 +178,7 @@ impl<'a> Index<'a> {
     /// The spans above this one, nearest first. Ends where a parent is missing, and in a circle once
     /// it is round.
     pub fn ancestors(&self, span: &Span) -> impl Iterator<Item = &'a Span> {
-        let mut seen = HashSet::from([span.id]);
+        let mut seen: HashSet<SpanId> = [span.id].into_iter().collect();
         std::iter::successors(self.parent(span), |above| self.parent(above))
             .take_while(move |above| seen.insert(above.id))
     }

@@ -1,5 +1,8 @@
 //! Holds the rules against a trace.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::evidence::{Evidence, Tolerance};
 use super::expect::{Check, Expectations, Kind, Place};
 use super::finding::{Outcome, Severity};
@@ -102,18 +105,7 @@ pub(super) fn judge_along(
         foreign: answer.foreign,
         error,
     };
-    let nothing = index.spans().is_empty();
-    let outcomes = RULES
-        .iter()
-        .map(|rule| {
-            let outcome = if nothing && !WITHOUT_SPANS.contains(&rule.id) {
-                Outcome::skipped("the trace is not there")
-            } else {
-                rule.check(&evidence)
-            };
-            (rule, outcome)
-        })
-        .collect();
+    let outcomes = ask_all(&evidence);
     let members = index.part(evidence.members());
     let services = members.services().into_iter().map(str::to_owned).collect();
     let rounding_ns = u64::try_from(tolerance.rounding.as_nanos()).unwrap_or(u64::MAX);
@@ -133,6 +125,46 @@ pub(super) fn judge_along(
     judged.waive(&expectations.waivers, &members, tolerance.now_ns);
     judged
 }
+
+/// Asks the rules, several at a time: of a large trace each takes a while, and none needs another.
+fn ask_all(evidence: &Evidence<'_>) -> Vec<(&'static Rule, Outcome)> {
+    let nothing = evidence.index.spans().is_empty();
+    let ask = |rule: &'static Rule| {
+        if nothing && !WITHOUT_SPANS.contains(&rule.id) {
+            Outcome::skipped("the trace is not there")
+        } else {
+            rule.check(evidence)
+        }
+    };
+    let next = AtomicUsize::new(0);
+    let asker = || {
+        let turns = std::iter::from_fn(|| RULES.get(next.fetch_add(1, Ordering::Relaxed)));
+        turns.map(|rule| (rule.id, ask(rule))).collect::<Vec<_>>()
+    };
+    let mut outcomes: HashMap<&str, Outcome> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..askers()).map(|_| scope.spawn(asker)).collect();
+        let mut outcomes: HashMap<_, _> = asker().into_iter().collect();
+        for other in others {
+            match other.join() {
+                Ok(more) => outcomes.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        outcomes
+    });
+    let in_order = RULES.iter();
+    in_order
+        .filter_map(|rule| Some((rule, outcomes.remove(rule.id)?)))
+        .collect()
+}
+
+/// How many rules are asked at a time.
+fn askers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_ASKERS))
+}
+
+/// More have nothing to do: a few rules take most of the time.
+const MOST_ASKERS: usize = 4;
 
 impl Check {
     fn held(&self, members: &Index<'_>, rounding_ns: u64) -> Held {

@@ -5,7 +5,9 @@
 //! have exported, so that a part that was cut off is still ours.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+
+use foldhash::HashSet;
 
 use super::index::Index;
 use super::target::Target;

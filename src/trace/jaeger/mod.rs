@@ -11,6 +11,7 @@ mod decode;
 mod node;
 pub(super) mod span;
 mod stream;
+mod tags;
 mod url;
 mod v3;
 pub mod write;

@@ -12,11 +12,12 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::Number;
 
 /// Items of one list, or fields of one object, at most. More is no span.
-const ITEMS: usize = 100_000;
+pub(super) const ITEMS: usize = 100_000;
 
 /// A piece of JSON.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Node<'a> {
+    #[default]
     Null,
     Bool(bool),
     Number(Number),

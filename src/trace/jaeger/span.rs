@@ -1,24 +1,26 @@
 //! One span of an answer: Jaeger's JSON into the model.
 //!
 //! Tags in which OpenTelemetry's exporters keep kind and status become fields of the model; times go
-//! from microseconds to nanoseconds.
+//! from microseconds to nanoseconds. Elsewhere: reading tags and logs, which are most of a span (`tags`).
 
 use std::sync::Arc;
 
 use super::node::Node;
+use super::tags::{RawSpan, tags};
 use crate::trace::model::{
     Attributes, Event, Kind, Link, Resource, Span, SpanId, Status, TraceId, Value,
 };
 
 /// Reads a span; what has no readable id is none.
-pub(super) fn read(json: &Node<'_>, resource: Arc<Resource>) -> Result<Span, String> {
+pub(super) fn read(raw: RawSpan<'_>, resource: Arc<Resource>) -> Result<Span, String> {
+    let json = &raw.rest;
     let trace: TraceId = id(json, "traceID")?;
     let span: SpanId = id(json, "spanID")?;
     let start_us = micros(json.get("startTime"));
     let end_us = start_us.saturating_add(micros(json.get("duration")));
-    let mut attributes = tags(json.get("tags"));
+    let mut attributes = raw.tags;
     let (kind, status) = take_kind_and_status(&mut attributes);
-    let mut events: Vec<Event> = list(json.get("logs")).map(event).collect();
+    let mut events = raw.logs;
     events.sort_by_key(|event| event.at_ns);
     let parent = parent(json, trace);
     Ok(Span {
@@ -82,12 +84,12 @@ fn links(json: &Node<'_>, trace: TraceId, parent: Option<SpanId>) -> Vec<Link> {
         .collect()
 }
 
-fn event(json: &Node<'_>) -> Event {
-    let mut attributes = tags(json.get("fields"));
+/// An event, of the time and the fields of a log.
+pub(super) fn event(timestamp: Option<&Node<'_>>, mut fields: Attributes) -> Event {
     Event {
-        name: take_event_name(&mut attributes),
-        at_ns: micros(json.get("timestamp")).saturating_mul(1_000),
-        attributes,
+        name: take_event_name(&mut fields),
+        at_ns: micros(timestamp).saturating_mul(1_000),
+        attributes: fields,
     }
 }
 
@@ -140,32 +142,26 @@ fn span_kind(text: &str) -> Kind {
     }
 }
 
-fn tags(json: Option<&Node<'_>>) -> Attributes {
-    list(json)
-        .map(|tag| (text(tag.get("key")).to_owned(), value(tag)))
-        .collect()
-}
-
 /// A tag's value by its type; one that does not fit stays text.
-fn value(tag: &Node<'_>) -> Value {
-    let Some(json) = tag.get("value") else {
+pub(super) fn value(kind: &str, json: Option<Node<'_>>) -> Value {
+    let Some(json) = json else {
         return Value::Str(String::new());
     };
-    let typed = match text(tag.get("type")) {
-        "bool" => truth(json).map(Value::Bool),
-        "int64" => whole(json).map(Value::Int),
-        "float64" => real(json).map(Value::Float),
+    let typed = match kind {
+        "bool" => truth(&json).map(Value::Bool),
+        "int64" => whole(&json).map(Value::Int),
+        "float64" => real(&json).map(Value::Float),
         "string" | "binary" => None,
-        _ => match json {
+        _ => match &json {
             Node::Bool(truth) => Some(Value::Bool(*truth)),
-            Node::Number(_) => whole(json)
+            Node::Number(_) => whole(&json)
                 .map(Value::Int)
-                .or_else(|| real(json).map(Value::Float)),
+                .or_else(|| real(&json).map(Value::Float)),
             _ => None,
         },
     };
     typed.unwrap_or_else(|| match json {
-        Node::Text(text) => Value::Str(text.clone().into_owned()),
+        Node::Text(text) => Value::Str(text.into_owned()),
         Node::Null => Value::Str(String::new()),
         other => Value::Str(other.to_string()),
     })
@@ -215,11 +211,11 @@ fn micros(json: Option<&Node<'_>>) -> u64 {
     }
 }
 
-fn text<'j>(json: Option<&'j Node<'_>>) -> &'j str {
+pub(super) fn text<'j>(json: Option<&'j Node<'_>>) -> &'j str {
     json.and_then(Node::as_str).unwrap_or_default()
 }
 
 /// The items of a list; `null` and what is no list have none.
-fn list<'j, 'a>(json: Option<&'j Node<'a>>) -> impl Iterator<Item = &'j Node<'a>> {
+pub(super) fn list<'j, 'a>(json: Option<&'j Node<'a>>) -> impl Iterator<Item = &'j Node<'a>> {
     json.and_then(Node::as_list).into_iter().flatten()
 }

@@ -15,6 +15,7 @@ use serde::de::{
 use super::decode::Answer;
 use super::node::{Key, Node};
 use super::span;
+use super::tags::RawSpan;
 use crate::trace::model::{Resource, Span, TraceId};
 
 /// Spans of one answer at most, those that cannot be read included.
@@ -58,15 +59,16 @@ macro_rules! scalars_say_nothing {
         }
     };
 }
+pub(super) use scalars_say_nothing;
 
 /// Reads a list to its end without keeping anything of it.
-fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
+pub(super) fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }
 
 /// Reads an object to its end without keeping anything of it.
-fn skip_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+pub(super) fn skip_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(())
 }
@@ -248,22 +250,25 @@ impl Processes {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, json: &Node<'_>) {
+    fn take(&mut self, raw: RawSpan<'_>) {
+        let json = &raw.rest;
         let own = json
             .get("process")
             .filter(|process| matches!(process, Node::Object(_)))
             .map(|process| Arc::new(span::resource(process)));
         let key = json.get("processID").and_then(Node::as_str);
-        let key = key.filter(|_| own.is_none());
-        match span::read(json, own.unwrap_or_else(|| self.unknown.clone())) {
-            Ok(span) if span.trace == self.asked => self.keep(span, key),
+        // By number, as the span takes what it was read from along.
+        let process = key
+            .filter(|_| own.is_none())
+            .map(|key| self.processes.number(key));
+        match span::read(raw, own.unwrap_or_else(|| self.unknown.clone())) {
+            Ok(span) if span.trace == self.asked => self.keep(span, process),
             Ok(_) => self.answer.foreign += 1,
             Err(problem) => self.answer.unreadable.push(problem),
         }
     }
 
-    fn keep(&mut self, span: Span, process: Option<&str>) {
-        let owner = process.map(|key| self.processes.number(key));
+    fn keep(&mut self, span: Span, owner: Option<usize>) {
         self.owners.push(owner);
         self.answer.spans.push(span);
     }
@@ -303,11 +308,11 @@ impl<'de> Visitor<'de> for Spans<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(json) = list.next_element::<Node<'_>>()? {
+        while let Some(raw) = list.next_element::<RawSpan<'_>>()? {
             if self.0.is_full() {
                 return Err(A::Error::custom(format!("it has more than {SPANS} spans")));
             }
-            self.0.take(&json);
+            self.0.take(raw);
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! D002: no dark time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::Rule;
 use crate::trace::critical_path::Segment;

@@ -1,6 +1,8 @@
 //! T005: it is a tree. T006: it is one trace.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+
+use foldhash::{HashSet, HashSetExt as _};
 
 use super::Rule;
 use crate::trace::model::{Span, SpanId};

@@ -1,6 +1,6 @@
 //! Which spans of a trace a selector means.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::quantity::quantity;
 use super::syntax::{Combinator, Op, Pseudo, Selector, Term, Test};
@@ -31,7 +31,7 @@ fn neighbours(combinator: Combinator, found: &[&Span], index: &Index<'_>) -> Has
         Combinator::Parent => found.iter().filter_map(|span| span.parent).collect(),
         Combinator::Sibling => {
             let parents: HashSet<SpanId> = found.iter().filter_map(|span| span.parent).collect();
-            let mut near = HashSet::new();
+            let mut near = HashSet::default();
             for parent in parents {
                 let spans: Vec<SpanId> = children(parent).collect();
                 let chosen = spans.iter().filter(|id| ids.contains(id)).count();
