@@ -159,7 +159,12 @@ fn every_symptom_of_troubleshooting_is_real() {
 /// The pages, and the folders where they are.
 fn pages() -> Vec<std::path::PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    let mut found = vec![
+        root.join("README.md"),
+        root.join("CHANGELOG.md"),
+        root.join("tests/testbed/README.md"),
+        root.join("tests/browser/README.md"),
+    ];
     for folder in ["docs", "docs/adr", "dashboards", "examples"] {
         let entries = std::fs::read_dir(root.join(folder)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
@@ -168,20 +173,85 @@ fn pages() -> Vec<std::path::PathBuf> {
     found
 }
 
+/// What a page links to or shows, in Markdown or in HTML, but for other sites.
+fn targets(text: &str) -> Vec<&str> {
+    let markdown = text.split("](").skip(1).map(|rest| (rest, &[')', ' '][..]));
+    let html = ["src=\"", "srcset=\"", "href=\""].into_iter();
+    let html = html.flat_map(|start| text.split(start).skip(1).map(|rest| (rest, &['"'][..])));
+    let targets = markdown.chain(html);
+    let targets = targets.map(|(rest, end)| rest.split(end).next().unwrap_or_default());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+/// What a page's headings are called in links, as GitHub makes it.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |letter: char| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        _ if letter.is_alphanumeric() => Some(letter.to_ascii_lowercase()),
+        _ => None,
+    };
+    headings
+        .map(|line| line.trim_start_matches('#').trim().chars())
+        .map(|heading| heading.filter_map(kept).collect())
+        .collect()
+}
+
 #[test]
 fn every_link_between_pages_leads_somewhere() {
     let mut count = 0;
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
-        for target in text.split("](").skip(1) {
-            let target = target.split([')', '#', ' ']).next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
-                continue;
+        for target in targets(&text) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let shown = page.display();
+            assert!(path.exists(), "{shown} links to {target}");
+            if !anchor.is_empty() {
+                let there = anchors(&std::fs::read_to_string(&path).unwrap());
+                assert!(
+                    there.iter().any(|heading| heading == anchor),
+                    "{shown} links to {target}; there are {there:?}"
+                );
             }
-            let path = page.parent().unwrap().join(target);
-            assert!(path.exists(), "{} links to {target}", page.display());
             count += 1;
         }
     }
-    assert!(count >= 40, "only {count} links were found");
+    assert!(count >= 100, "only {count} links were found");
+}
+
+#[test]
+fn the_readme_shows_on_its_first_screen_what_it_is_and_how_to_try_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(text.lines().count() < 120);
+    let first: Vec<&str> = text.lines().take(30).collect();
+    let first = first.join("\n");
+    for there in ["build harness", "    make demo ", "    make test ", "<img "] {
+        assert!(first.contains(there), "{there:?} is not in:\n{first}");
+    }
+}
+
+#[test]
+fn every_picture_is_on_a_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts: Vec<String> = pages()
+        .iter()
+        .map(|page| std::fs::read_to_string(page).unwrap())
+        .collect();
+    for entry in std::fs::read_dir(root.join("docs/images")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let picture = name.ends_with(".svg") || name.ends_with(".png");
+        assert!(
+            !picture
+                || texts
+                    .iter()
+                    .any(|text| text.contains(&format!("images/{name}\""))),
+            "{name} is on no page"
+        );
+    }
 }
