@@ -11,6 +11,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::backlog::Backlog;
+use super::below::below;
 use super::clock::Clock;
 use super::daemon::{Decision, Share};
 use super::local::{Kept, Leaves, Local, LocalRun};
@@ -40,6 +41,8 @@ pub struct Handle {
     exports: bool,
     asks: Option<Arc<(PathBuf, QueryUrl)>>,
     unsampled: bool,
+    /// Is the trace another's, who may have more runs in it?
+    joined: bool,
     recorded: Arc<Recorded>,
 }
 
@@ -114,6 +117,7 @@ where
         exports: !destinations.is_empty(),
         asks,
         unsampled,
+        joined: remote.is_some(),
         recorded: recorded.clone(),
     };
     (
@@ -196,6 +200,12 @@ impl Handle {
         };
         report.imported = decision.share == Share::Send;
         report.why = decision.why;
+        let spans = if self.joined {
+            let (ended, open, _) = self.recorded.ids();
+            below(&ended.into_iter().chain(open).collect(), spans)
+        } else {
+            spans
+        };
         self.recorded.import(spans, report, &leaves);
     }
 

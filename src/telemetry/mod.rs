@@ -6,6 +6,7 @@
 
 mod agent;
 mod backlog;
+mod below;
 pub mod ci;
 mod clock;
 mod collector;

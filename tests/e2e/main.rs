@@ -34,6 +34,7 @@ mod page;
 mod plans;
 mod registry;
 mod registry_token;
+mod rule_faults;
 mod same_as_buildctl;
 mod secrets;
 mod seed;

@@ -121,7 +121,7 @@ fn answers(url: &str) -> bool {
 }
 
 /// Ports that nobody listens on, below those that outgoing connections get.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let start = std::process::id().wrapping_mul(2_654_435_761) >> 20;
     let mut ports = Vec::new();
     for step in 0.. {

@@ -1,4 +1,4 @@
-//! What people can read about the rules; `docs/rules.md` is made from it.
+//! What people can read about the rules; `docs/rules.md` begins with it.
 
 use std::fmt::Write as _;
 
@@ -70,7 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn page_of_the_rules_is_the_one_in_the_docs() {
-        assert_eq!(include_str!("../../../docs/rules.md"), markdown());
+    fn page_of_the_rules_begins_the_one_in_the_docs() {
+        // The rest, what was seen of each, is written by hand.
+        let page = include_str!("../../../docs/rules.md");
+        let (made, _) = page.split_once("\n## ").unwrap();
+        assert_eq!(made, markdown());
     }
 }

@@ -1,7 +1,9 @@
 //! T004: an id stands for one span.
 
+use std::sync::Arc;
+
 use super::Rule;
-use crate::trace::model::Span;
+use crate::trace::model::{Span, Value};
 use crate::verify::evidence::Evidence;
 use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
 
@@ -19,7 +21,7 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
     let copies = evidence.index.copies().iter();
     let (equal, differing): (Vec<_>, Vec<_>) = copies
         .filter(|(first, _)| evidence.scope.contains(first))
-        .partition(|(first, copy)| first == copy);
+        .partition(|(first, copy)| is_equal(first, copy));
     let mut findings = Vec::new();
     if let Some((first, copy)) = differing.first() {
         let spans = firsts(&differing);
@@ -57,6 +59,21 @@ fn firsts<'a>(pairs: &[(&'a Span, &'a Span)]) -> Vec<&'a Span> {
     spans
 }
 
+/// Do they say the same? In which order attributes stand says nothing: a Go program's resource is written in
+/// another with each batch.
+fn is_equal(a: &Span, b: &Span) -> bool {
+    fn sorted(span: &Span) -> Span {
+        let by_key = |a: &(String, Value), b: &(String, Value)| a.0.cmp(&b.0);
+        let mut span = span.clone();
+        span.attributes.sort_by(by_key);
+        let mut resource = span.resource.as_ref().clone();
+        resource.attributes.sort_by(by_key);
+        span.resource = Arc::new(resource);
+        span
+    }
+    a == b || sorted(a) == sorted(b)
+}
+
 /// The first field in which they differ.
 fn difference(a: &Span, b: &Span) -> &'static str {
     [
@@ -73,4 +90,25 @@ fn difference(a: &Span, b: &Span) -> &'static str {
     .into_iter()
     .find_map(|(field, equal)| (!equal).then_some(field))
     .unwrap_or("the resource")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::testing::span;
+
+    #[test]
+    fn copies_are_equal_whatever_the_order_of_attributes() {
+        let attribute = |key: &str| (key.to_owned(), Value::Int(1));
+        let resource = |keys: [&str; 2]| {
+            let mut span = span(1).done();
+            let mut resource = span.resource.as_ref().clone();
+            resource.attributes = keys.map(attribute).to_vec();
+            span.resource = Arc::new(resource);
+            span.attributes = keys.map(attribute).to_vec();
+            span
+        };
+        assert!(is_equal(&resource(["a", "b"]), &resource(["b", "a"])));
+        assert!(!is_equal(&resource(["a", "b"]), &resource(["a", "c"])));
+    }
 }

@@ -39,14 +39,14 @@ fn up(context: &Context, collector: &str) -> Dagger {
 }
 
 /// A build that says `it begins`, and then takes some seconds.
-fn long(salt: &str, seconds: u32) -> Context {
+pub(crate) fn long(salt: &str, seconds: u32) -> Context {
     Context::new(&format!(
         "FROM scratch\nADD rootfs.tar /\nENV PATH=/bin:/usr/bin\nRUN echo it begins; sleep {seconds} # {salt}\n"
     ))
 }
 
 /// Runs it, and does this as soon as its long step has begun.
-fn meanwhile(dagger: Dagger, work: impl FnOnce(&mut std::process::Child)) -> Finished {
+pub(crate) fn meanwhile(dagger: Dagger, work: impl FnOnce(&mut std::process::Child)) -> Finished {
     let (mut child, state) = dagger.spawn();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut told = String::new();
