@@ -42,7 +42,7 @@ pub(super) async fn open(
     }
     if tls.wanted() {
         let stream = tls.handshake(host, stream).await.map_err(TcpError::Tls)?;
-        return Ok(observe(stream));
+        return Ok(observe(stream, true));
     }
     if !is_loopback(host, &stream) {
         warn!(
@@ -51,7 +51,7 @@ pub(super) async fn open(
              set BUILDKIT_TLS_CA, or tunnel with `ssh://`"
         );
     }
-    Ok(observe(stream))
+    Ok(observe(stream, false))
 }
 
 fn is_loopback(host: &str, stream: &TcpStream) -> bool {

@@ -242,6 +242,14 @@ pub(super) fn closed_without_a_word() -> Problem {
     )
 }
 
+/// The connection was closed before the first answer; the alert that says why may be lost with it.
+pub(super) fn closed_after_the_handshake() -> Problem {
+    Problem::new(
+        "it closed the connection after the TLS handshake, as a buildkitd that wants another certificate does",
+        "set --tls-cert and --tls-key, or BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY, to what it trusts; its log says why",
+    )
+}
+
 /// We spoke without TLS, and were answered with it.
 pub(super) fn wanted_by_the_engine() -> Problem {
     Problem::new(

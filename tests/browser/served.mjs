@@ -54,7 +54,7 @@ export const served = {
     await page.shows(".detail .pairs", "dagger.yaml:16:3");
   },
 
-  async run_is_compared_with_the_one_before(page, _site, _folder, url, trace, before) {
+  async run_is_compared_with_the_one_before(page, _site, _folder, url, trace, before, steps) {
     await page.open(`${url}/#/run/${trace}`);
     await page.click(".links .link", "compare with the run before");
     await page.shows(".versus");
@@ -68,7 +68,7 @@ export const served = {
     assert.equal(await page.eval("document.querySelectorAll('tr[data-trace]').length"), 2);
     // Steps as `dagger up` counts them, arguments without the command.
     await page.shows(`tr[data-trace="${trace}"] .args`, "release=2");
-    await page.shows(`tr[data-trace="${trace}"] .steps`, "/23");
+    await page.shows(`tr[data-trace="${trace}"] .steps`, `/${steps}`);
     await page.click("tr[data-trace] .dir .link");
     await page.shows("[role=status]", "2 runs");
     assert.match(await page.eval("location.hash"), /q=/);
