@@ -82,7 +82,8 @@ impl CommandLine {
         self.program
     }
 
-    fn span(&self) -> Span {
+    /// The parent is said, not entered: of a span that is entered already `tracing` forgets that it is once more.
+    fn span(&self, parent: &Span) -> Span {
         // `docker run`, `ssh`: the program and its verb.
         let verb = self
             .args
@@ -93,12 +94,14 @@ impl CommandLine {
             |verb| format!("{} {verb}", self.program),
         );
         info_span!(
+            parent: parent,
             "process",
             otel.name = name,
             process.command_line = %self,
             process.pid = Empty,
             process.exit.code = Empty,
             process.killed = Empty,
+            dagger.carries = Empty,
             dagger.retried = Empty,
             otel.status = Empty,
             otel.status_message = Empty,
@@ -174,7 +177,7 @@ pub(super) async fn run(
     run: Run,
     around: &Surroundings,
 ) -> Result<Ended, HelperError> {
-    let span = command.span();
+    let span = command.span(&Span::current());
     let unbounded = run_unbounded(command, around, run.shown, &span);
     let result = tokio::time::timeout(run.deadline, unbounded)
         .instrument(span.clone())
@@ -248,7 +251,8 @@ pub(super) fn open(
     settings: &EngineSettings,
     parent: &Span,
 ) -> Result<(Pipe, Helper), HelperError> {
-    let span = parent.in_scope(|| command.span());
+    let span = command.span(parent);
+    span.record("dagger.carries", true);
     let mut child = command.command(settings)?.stdin(Stdio::piped()).spawn()?;
     span.record("process.pid", child.id());
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

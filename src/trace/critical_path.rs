@@ -30,6 +30,9 @@ const STREAMS: [&str; 2] = [
     "moby.buildkit.v1.Control/Status",
 ];
 
+/// The mark of a helper process that is open as long as the connection that it carries.
+const CARRIES: &str = "dagger.carries";
+
 /// The build that actions share is open as long as they are made in it, and they don't hang under it: what
 /// it does itself, at its end, counts as its parent's.
 const SHARED: (&str, &str) = ("solve", "dagger.actions");
@@ -61,7 +64,9 @@ pub fn critical_path(spans: &[Span], root: SpanId) -> Vec<Segment> {
     let carriers = carriers(spans, root);
     let mut children: HashMap<SpanId, Vec<usize>> = HashMap::new();
     for (index, span) in spans.iter().enumerate() {
-        let carries = STREAMS.contains(&span.name.as_str()) || carriers.contains_key(&span.id);
+        let carries = STREAMS.contains(&span.name.as_str())
+            || span.attribute(CARRIES).is_some()
+            || carriers.contains_key(&span.id);
         let Some(mut parent) = span.parent.filter(|_| !carries) else {
             continue;
         };
@@ -257,6 +262,14 @@ pub(crate) mod tests {
                 (1, 90, 100)
             ]
         );
+    }
+
+    #[test]
+    fn what_carries_the_connection_is_not_on_it() {
+        let mut helper = span(3, 1, 0, 100);
+        helper.attributes = vec![(CARRIES.into(), Value::Bool(true))];
+        let spans = [span(1, 0, 0, 100), span(2, 1, 10, 90), helper];
+        assert_eq!(drawn(&spans), [(1, 0, 10), (2, 10, 90), (1, 90, 100)]);
     }
 
     #[test]

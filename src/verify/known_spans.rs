@@ -138,6 +138,10 @@ static SPANS: &[KnownSpan] = &[
             PID,
             EXIT,
             ("process.killed", "it was ended by us"),
+            (
+                "dagger.carries",
+                "it carries the connection: it is open as long as that, and nothing waits for it",
+            ),
             RETRIED,
         ],
         events: &[],

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use dagger::trace::store::{RunFilter, Store};
 use serde_json::Value;
 
 use crate::support::{Context, Dagger, Engine, Finished, bed, engines};
@@ -296,6 +297,45 @@ fn helpers_are_spans_and_do_not_outlive_a_killed_dagger() {
         let gone = std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
         gone.then_some(())
     });
+}
+
+/// It is open as long as the run, and still neither connecting nor what the run waits for.
+#[test]
+fn a_helper_that_carries_the_connection_hangs_under_the_command_and_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (buildctl, daemon) = (bed().program("buildctl"), bed().unix(Engine::Mute));
+    let dial = format!("exec {} --addr {daemon} dial-stdio", buildctl.display());
+    program(dir.path(), "nerdctl", &dial);
+    let context =
+        Context::new("FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN sleep 1 # carried\n");
+    let run = Dagger::up(context.path(), Engine::Mute, &[])
+        .env("BUILDKIT_HOST", "nerdctl-container://builder")
+        .env("PATH", &path_with(&dir.path().display().to_string()))
+        .run()
+        .expect(0);
+    let store = Store::open_existing(&run.state.path().join("dagger"));
+    let store = store.unwrap().unwrap();
+    let newest = store.runs(&RunFilter::default()).unwrap().remove(0);
+    let spans = store.trace(newest.begun.trace).unwrap();
+    let one = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let (root, helper, connect) = (one("dagger up"), one("nerdctl exec"), one("connect"));
+    assert_eq!(helper.parent, Some(root.id));
+    assert!(helper.end_ns > one("solve").end_ns);
+    assert!(
+        connect.end_ns < one("solve").start_ns + 100_000_000,
+        "{connect:?}"
+    );
+
+    let path = Dagger::new(context.path(), &["trace", "critical-path", "--format=json"])
+        .env("XDG_STATE_HOME", &run.state.path().display().to_string())
+        .run()
+        .expect(0);
+    assert!(
+        path.stdout.contains("RUN sleep 1 # carried"),
+        "{}",
+        path.stdout
+    );
+    assert!(!path.stdout.contains("nerdctl exec"), "{}", path.stdout);
 }
 
 /// Waits for something that takes a moment; at most 10 s.

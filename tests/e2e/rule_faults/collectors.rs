@@ -63,7 +63,7 @@ fn a_datagram_of_the_daemon_that_is_lost_is_missed() {
         .expect(0);
     let verified = run.verify(&["--timeout=8s"]);
     docker(&["rm", "--force", container]);
-    assert_found(&verified, &["P004"]);
+    assert_found(&verified, &["D002", "P004"]);
 }
 
 #[test]
