@@ -48,6 +48,11 @@ impl de::Error for DecodeError {
     }
 
     fn invalid_type(found: Unexpected<'_>, wanted: &dyn de::Expected) -> Self {
+        let wanted = wanted.to_string();
+        let wanted = match wanted.strip_prefix("struct ") {
+            Some(_) => "keys and their values",
+            None => &wanted,
+        };
         let error = Self::custom(format!("expected {wanted}, found {}", plain(&found)));
         match found {
             Unexpected::Float(_) => Self(

@@ -5,12 +5,14 @@ use std::path::Path;
 use crate::support::{Context, Dagger, Engine, bed, engines};
 
 /// Pages with commands, each in a block indented by four blanks.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
     "docs/start.md",
     "docs/ci.md",
     "docs/history.md",
     "docs/troubleshooting.md",
+    // Writes a file that later commands would read.
+    "docs/expectations.md",
 ];
 
 /// Pages about engines that dagger keeps: they run without an engine said.

@@ -23,6 +23,7 @@ mod docs;
 mod doctor;
 mod engine_errors;
 mod engines;
+mod expectations;
 mod frontends;
 mod history;
 mod jaeger_query;

@@ -74,9 +74,9 @@ mod tests {
         assert_ne!(own, Claim::push());
         assert!(!is_stale(own.as_str(), 0, u64::MAX));
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let theirs = own
-            .as_str()
-            .replace(&std::process::id().to_string(), &child.id().to_string());
+        // With its blanks: the number may be in another word, too.
+        let ours = format!(" {} ", std::process::id());
+        let theirs = own.as_str().replace(&ours, &format!(" {} ", child.id()));
         child.wait().unwrap();
         assert!(is_stale(&theirs, 0, 1));
         let elsewhere = own

@@ -6,7 +6,7 @@ use super::schema::Stat;
 use crate::trace::model::Span;
 use crate::verify::finding::{Finding, Outcome, count, shown_all};
 use crate::verify::index::Index;
-use crate::verify::select::{Selector, own_ns, says, values};
+use crate::verify::select::{Selector, own_ns, says, values_of_call};
 
 /// Fewer lengths make no percentile.
 const FOR_PERCENTILE: usize = 5;
@@ -158,8 +158,8 @@ pub(in crate::verify) fn statistic(
 fn each(found: &[&Span], wanted: &[(String, Wanted)], index: &Index<'_>) -> Vec<Finding> {
     let findings = wanted.iter().filter_map(|(key, wanted)| {
         let good = |span: &Span| match wanted {
-            Wanted::Value(value) => says(span, index, key, value),
-            Wanted::Range(range) => values(span, index, key)
+            Wanted::Value(value) => says(&values_of_call(span, index, key), value),
+            Wanted::Range(range) => values_of_call(span, index, key)
                 .iter()
                 .filter_map(|value| crate::verify::select::quantity(value))
                 .any(|value| range.holds(value)),
@@ -171,7 +171,7 @@ fn each(found: &[&Span], wanted: &[(String, Wanted)], index: &Index<'_>) -> Vec<
             Wanted::Value(value) => format!("`{key}` is `{value}`"),
             Wanted::Range(range) => format!("`{key}` {range}"),
         };
-        let said = values(first, index, key);
+        let said = values_of_call(first, index, key);
         let actual = match said.as_slice() {
             [] => format!("no `{key}`"),
             said => said.join(", "),

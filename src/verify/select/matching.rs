@@ -122,6 +122,9 @@ pub(in crate::verify) fn values(span: &Span, index: &Index<'_>, key: &str) -> Ve
                 same.map(|(_, value)| value.to_string()).collect::<Vec<_>>()
             };
             let mut found = texts(&span.attributes, key);
+            if found.is_empty() && !key.contains('.') {
+                found = texts(&span.attributes, &format!("dagger.{key}"));
+            }
             if let Some(key) = key.strip_prefix("resource.") {
                 found.extend(texts(&span.resource.attributes, key));
             }
@@ -138,6 +141,28 @@ pub(in crate::verify) fn values(span: &Span, index: &Index<'_>, key: &str) -> Ve
     }
 }
 
+/// What the call says of a key that the span is one end of: an end that does not know it lets the other one
+/// speak.
+pub(in crate::verify) fn values_of_call(span: &Span, index: &Index<'_>, key: &str) -> Vec<String> {
+    let said = values(span, index, key);
+    if !said.is_empty() {
+        return said;
+    }
+    let is_end = |other: &&Span, kind: Kind| other.kind == kind && other.name == span.name;
+    let other = match span.kind {
+        Kind::Client => {
+            let mut children = index.children(span.id).iter().copied();
+            children.find(|child| is_end(child, Kind::Server))
+        }
+        Kind::Server => {
+            let parent = span.parent.and_then(|parent| index.get(parent));
+            parent.filter(|parent| is_end(parent, Kind::Client))
+        }
+        _ => None,
+    };
+    other.map_or(said, |other| values(other, index, key))
+}
+
 /// The span's time in which no child of it was at work, in nanoseconds.
 pub(in crate::verify) fn own_ns(span: &Span, index: &Index<'_>) -> u64 {
     let (mut at, mut own) = (span.start_ns, 0_u64);
@@ -149,9 +174,8 @@ pub(in crate::verify) fn own_ns(span: &Span, index: &Index<'_>) -> u64 {
     own.saturating_add(span.end_ns.saturating_sub(at))
 }
 
-/// Does the span say this of the key?
-pub(in crate::verify) fn says(span: &Span, index: &Index<'_>, key: &str, wanted: &str) -> bool {
-    let said = values(span, index, key);
+/// Is this said?
+pub(in crate::verify) fn says(said: &[String], wanted: &str) -> bool {
     said.iter().any(|value| compare(value, Op::Equal, wanted))
 }
 

@@ -17,7 +17,7 @@ mod parse;
 mod quantity;
 mod syntax;
 
-pub(super) use matching::{own_ns, says, values};
+pub(super) use matching::{own_ns, says, values_of_call};
 pub(super) use quantity::quantity;
 
 pub use parse::SelectorError;
