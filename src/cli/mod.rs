@@ -48,6 +48,7 @@ use clap::{Parser, Subcommand};
 
 pub use diagnostic::Failure;
 pub use env::{Env, Vars};
+use trace_verify::VerifyError;
 use traced::Start;
 
 /// A tracing-first build harness for BuildKit
@@ -139,6 +140,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, env: &Env) -> u8 {
 }
 
 fn verify(args: &trace_verify::VerifyArgs, env: &Env) -> Result<u8, Failure> {
+    let status = asking(env, async |context| trace_verify::run(args, context).await)?;
+    Ok(status.code())
+}
+
+/// Runs what asks a Jaeger, until it ends or is interrupted.
+fn asking<T>(
+    env: &Env,
+    work: impl AsyncFnOnce(&mut trace_verify::VerifyContext<'_>) -> Result<T, VerifyError>,
+) -> Result<T, Failure> {
     let mut context = trace_verify::VerifyContext {
         state_dir: env.state_dir(),
         directory: env.cwd.clone(),
@@ -152,11 +162,10 @@ fn verify(args: &trace_verify::VerifyArgs, env: &Env) -> Result<u8, Failure> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let status = runtime.block_on(async {
+    runtime.block_on(async {
         tokio::select! {
-            status = trace_verify::run(args, &mut context) => status.map_err(Failure::from),
+            done = work(&mut context) => done.map_err(Failure::from),
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         }
-    })?;
-    Ok(status.code())
+    })
 }

@@ -18,22 +18,28 @@ use thiserror::Error;
 
 use crate::trace::error::TraceError;
 use crate::trace::jaeger::Answer;
+use crate::trace::model::{Span, TraceId};
 use crate::trace::store::StoreError;
 use crate::verify::expect::{Baseline, Expectations};
-use crate::verify::poll::{Patience, Waited, wait};
+use crate::verify::poll::{Patience, Source as _, Waited, wait};
 use crate::verify::report::{Report, Strictness, Style, Subject, json, text};
 use crate::verify::waiting::WaitingLine;
-use crate::verify::{Held, Target, Tolerance, judge_with};
+use crate::verify::{Held, Profile, Target, Tolerance, judge_with};
 
 use super::{duration, trace_rules};
 use reports::ReportTo;
-use source::{Opened, SourceArgs, open};
+pub(super) use source::SourceArgs;
+use source::{Opened, open};
 
 /// Arguments of `dagger trace verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
     source: SourceArgs,
+
+    /// Whose build it is; only the rules that apply to it are asked
+    #[arg(long, value_enum, default_value_t = Profile::Dagger, value_name = "CLIENT")]
+    profile: Profile,
 
     /// How the result is printed on standard output
     #[arg(long, value_enum, default_value_t = ReportFormat::Text, value_name = "FORMAT")]
@@ -181,6 +187,14 @@ pub enum VerifyError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The trace is not in the place.
+    #[error("trace {trace} is not there: {page}")]
+    Absent {
+        /// The trace.
+        trace: TraceId,
+        /// Its page, or the name of the place.
+        page: String,
+    },
     /// Something in an expectation file is wrong.
     #[error("{0}")]
     Expect(Box<crate::document::Fault>),
@@ -210,7 +224,7 @@ impl VerifyError {
             | Self::File { .. }
             | Self::Expect(_) => 2,
             Self::Trace(error) if error.is_usage() => 2,
-            Self::Trace(_) | Self::Store(_) => 4,
+            Self::Trace(_) | Self::Store(_) | Self::Absent { .. } => 4,
             Self::Json(_) | Self::Write(_) | Self::ReportFile { .. } => 1,
         }
     }
@@ -227,6 +241,9 @@ impl VerifyError {
             Self::Record { .. } => "give the trace's id; without its record less is checked".into(),
             Self::Trace(error) => error.help(),
             Self::Store(error) => error.help().to_string(),
+            Self::Absent { .. } => {
+                "it may still be on its way: `dagger trace verify` waits for it".into()
+            }
             Self::Expect(fault) if !fault.help.is_empty() => fault.help.clone(),
             Self::Expect(_) => "docs/expectations.md says what may be written".into(),
             Self::File { .. } => {
@@ -261,10 +278,11 @@ pub async fn run(
         kind,
         page,
     } = open(&args.source, context, longest).await?;
-    let (target, warnings) = (chosen.target, chosen.warnings);
-    for warning in warnings {
-        say(context.stderr, &format!("warning: {warning}\n"));
+    let (mut target, warnings) = (chosen.target, chosen.warnings);
+    if args.profile == Profile::Buildkit {
+        target = target.of_other_client(args.source.service.is_some());
     }
+    warn(context, &warnings);
     let verifying = format!("verifying trace {} ({})\n", target.trace, chosen.why);
     say(context.stderr, &verifying);
     let subject = Subject {
@@ -305,6 +323,37 @@ pub async fn run(
     };
     let expected = (&expectations, compared);
     report(args, context, &target, subject, &waited, expected)
+}
+
+/// Reads a trace once, as it is now; which one was taken, and why, goes to standard error.
+///
+/// # Errors
+/// When the arguments make no sense, the place cannot be read, or the trace is not there.
+pub(super) async fn read_once(
+    args: &SourceArgs,
+    context: &mut VerifyContext<'_>,
+) -> Result<Vec<Span>, VerifyError> {
+    let Opened {
+        chosen,
+        reader,
+        page,
+        ..
+    } = open(args, context, args.request_timeout).await?;
+    warn(context, &chosen.warnings);
+    let trace = chosen.target.trace;
+    say(context.stderr, &format!("trace {trace} ({})\n", chosen.why));
+    let answer = reader.read(trace).await?;
+    let spans = answer.map(|answer| answer.spans).unwrap_or_default();
+    if spans.is_empty() {
+        return Err(VerifyError::Absent { trace, page });
+    }
+    Ok(spans)
+}
+
+fn warn(context: &mut VerifyContext<'_>, warnings: &[String]) {
+    for warning in warnings {
+        say(context.stderr, &format!("warning: {warning}\n"));
+    }
 }
 
 /// Writes to standard error; that it is closed is no reason not to verify.

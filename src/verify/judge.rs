@@ -93,6 +93,7 @@ pub(super) fn judge_along(
     expectations: &Expectations,
     more: Vec<Held>,
 ) -> Judged {
+    let target = &*target.of_client(&answer.spans);
     let mut index = Index::new(&answer.spans);
     let scope = Scope::new(target, &index);
     index.set_path(scope.entry, lay_out);
@@ -131,9 +132,17 @@ fn ask_all(evidence: &Evidence<'_>) -> Vec<(&'static Rule, Outcome)> {
     let nothing = evidence.index.spans().is_empty();
     let ask = |rule: &'static Rule| {
         if nothing && !WITHOUT_SPANS.contains(&rule.id) {
-            Outcome::skipped("the trace is not there")
-        } else {
-            rule.check(evidence)
+            return Outcome::skipped("the trace is not there");
+        }
+        let profile = evidence.target.profile;
+        if let Some(reason) = profile.skips(rule.id) {
+            return Outcome::skipped(reason);
+        }
+        match (rule.check(evidence), profile.habit(rule.id)) {
+            (Outcome::Checked(findings), Some(known)) => {
+                Outcome::of(findings.into_iter().map(|found| found.warn().help(known)))
+            }
+            (outcome, _) => outcome,
         }
     };
     let next = AtomicUsize::new(0);

@@ -50,3 +50,16 @@ pub(super) const GRPC_STATUS: &str = "rpc.grpc.status_code";
 pub(super) const OUTPUT: &str = "output";
 /// Event: an error, by OpenTelemetry's conventions.
 pub(super) const EXCEPTION: &str = "exception";
+
+/// Is it a call of the daemon back to its client: for files, logins, secrets?
+pub(super) fn is_callback(name: &str) -> bool {
+    CALLBACKS.iter().any(|begin| name.starts_with(begin))
+}
+
+/// How the names of the daemon's calls to its client begin.
+const CALLBACKS: [&str; 4] = [
+    "moby.filesync.",
+    "moby.buildkit.secrets.",
+    "moby.sshforward.",
+    "moby.upload.",
+];

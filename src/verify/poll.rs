@@ -145,7 +145,8 @@ pub async fn wait(
         let error = match read {
             Ok(answer) => {
                 if let Some(answer) = answer {
-                    let state = Completeness::of(target, &answer);
+                    let target = target.of_client(&answer.spans);
+                    let state = Completeness::of(&target, &answer);
                     let same = Still::next(still, &state, now);
                     if same.reads == 1 {
                         interval = interval_first;

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use foldhash::HashSet;
 
 use super::index::Index;
+use super::names;
+use super::profile::Profile;
 use super::target::Target;
 use crate::trace::model::{Kind, Span, SpanId};
 
@@ -35,7 +37,8 @@ impl Scope {
         let whole = target.remote_parent.is_none() && (target.run.is_some() || !entry_is_below);
         let members = (!whole).then(|| {
             let exported = target.run.iter().flat_map(|run| run.spans.iter().copied());
-            index.below(entry.into_iter().chain(exported))
+            let lost = cut_off(target, index);
+            index.below(entry.into_iter().chain(exported).chain(lost))
         });
         Self { entry, members }
     }
@@ -46,6 +49,22 @@ impl Scope {
             .as_ref()
             .is_none_or(|members| members.contains(&span.id))
     }
+}
+
+/// Spans of another client's build under parents that are not there. It left no record that names them, and
+/// no other build is likely to have lost them.
+fn cut_off(target: &Target, index: &Index<'_>) -> Vec<SpanId> {
+    if target.profile == Profile::Dagger {
+        return Vec::new();
+    }
+    let services = [target.service.as_str(), names::DAEMON];
+    let spans = services.iter().flat_map(|name| index.of_service(name));
+    let is_lost =
+        |parent: SpanId| Some(parent) != target.remote_parent && index.get(parent).is_none();
+    spans
+        .filter(|span| span.parent.is_some_and(is_lost))
+        .map(|span| span.id)
+        .collect()
 }
 
 /// The entry of a run that left no record: the first of our topmost spans.

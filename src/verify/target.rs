@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::names;
+use super::profile::Profile;
 use crate::trace::model::{IdError, SpanId, TraceId};
 use crate::trace::report::{ExportReport, RunRecord};
 
@@ -13,6 +14,10 @@ pub struct Target {
     pub trace: TraceId,
     /// The service whose spans are ours.
     pub service: String,
+    /// Was it named, or said by the run? Else another client is looked for in the trace.
+    pub service_is_known: bool,
+    /// Whose build it is.
+    pub profile: Profile,
     /// The span of another process under which ours hang (`TRACEPARENT`).
     pub remote_parent: Option<SpanId>,
     /// What the run said of itself, if its record is there.
@@ -43,6 +48,8 @@ impl Target {
     ) -> Self {
         Self {
             trace,
+            service_is_known: service.is_some(),
+            profile: Profile::Dagger,
             service: service.unwrap_or_else(|| names::SERVICE.to_owned()),
             remote_parent,
             run: None,
@@ -69,6 +76,8 @@ impl Target {
         Ok(Self {
             trace: record.trace.parse()?,
             service: record.service.clone(),
+            service_is_known: true,
+            profile: Profile::Dagger,
             remote_parent: record
                 .remote_parent
                 .as_deref()
@@ -82,6 +91,18 @@ impl Target {
                 export: export.clone(),
             }),
         })
+    }
+
+    /// The same trace as that of another client's build: without a run record, and with the service that
+    /// is seen to be the client's unless it is known.
+    #[must_use]
+    pub fn of_other_client(self, service_is_known: bool) -> Self {
+        Self {
+            profile: Profile::Buildkit,
+            service_is_known,
+            run: None,
+            ..self
+        }
     }
 
     /// Is it known that the run exported nowhere?

@@ -83,6 +83,10 @@ impl Built {
         self
     }
 
+    pub(crate) fn calling(self) -> Self {
+        self.kind(Kind::Client)
+    }
+
     fn int(self, key: &str, value: i64) -> Self {
         self.with(key, Value::Int(value))
     }

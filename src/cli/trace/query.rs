@@ -1,11 +1,16 @@
-//! `dagger trace query`: which spans of a run a selector means.
+//! `dagger trace query`: which spans of a trace a selector means.
+//!
+//! Without a flag that names another place the trace is one of the local store, and a run's number or how
+//! its id begins will do. Elsewhere: reading from other places (`trace_verify`).
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{pick, print, print_json};
+use crate::cli::asking;
 use crate::cli::diagnostic::Failure;
 use crate::cli::env::Env;
+use crate::cli::trace_verify::{SourceArgs, read_once};
 use crate::progress::clean;
 use crate::trace::model::Span;
 use crate::verify::Index;
@@ -17,10 +22,8 @@ pub(in crate::cli) struct QueryArgs {
     /// Which spans, e.g. `'"dagger up":root'` or `'*[vertex,duration>5s]'`
     #[arg(value_name = "SELECTOR")]
     selector: Selector,
-    /// The run: its number, its trace's id or how that begins, or `latest`
-    /// [default: the last run in this directory]
-    #[arg(value_name = "ID")]
-    id: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     format: Format,
@@ -41,8 +44,12 @@ enum Format {
 /// # Errors
 /// When the run cannot be read, or there is no such span: that is exit code 1, as that of `grep`.
 pub(super) fn run(args: &QueryArgs, env: &Env) -> Result<(), Failure> {
-    let picked = pick::picked(&pick::store(env)?, args.id.as_deref(), env)?;
-    let index = Index::new(&picked.spans);
+    let spans = if args.source.is_elsewhere() {
+        asking(env, async |context| read_once(&args.source, context).await)?
+    } else {
+        pick::picked(&pick::store(env)?, args.source.id(), env)?.spans
+    };
+    let index = Index::new(&spans);
     let found = args.selector.matches(&index);
     match args.format {
         Format::Json => print_json(&found.iter().map(|span| as_json(span)).collect())?,

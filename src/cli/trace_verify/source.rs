@@ -27,7 +27,7 @@ pub(in crate::cli) struct SourceArgs {
 
     /// Jaeger's query API; user-info in it is sent as basic auth, `bearer:TOKEN@` as a token
     /// [env: JAEGER_QUERY_URL] [default: http://localhost:16686]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, visible_alias = "query-url", value_name = "URL")]
     pub(super) jaeger_url: Option<String>,
 
     /// The last trace of --service in Jaeger
@@ -48,13 +48,27 @@ pub(in crate::cli) struct SourceArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "jaeger_url")]
     pub(super) from: Option<PathBuf>,
 
-    /// The service whose spans are the run's [default: the run's own, else dagger]
+    /// The service whose spans are the run's [default: the run's own, else dagger; of another client the one
+    /// that called the daemon]
     #[arg(long, value_name = "NAME")]
     pub(super) service: Option<String>,
 
     /// How long one request may take
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
     pub(super) request_timeout: Duration,
+}
+
+impl SourceArgs {
+    /// Which trace was given, if one was.
+    pub(in crate::cli) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Is another place than the local store meant?
+    pub(in crate::cli) fn is_elsewhere(&self) -> bool {
+        let page = self.id().is_some_and(|id| id.contains("://"));
+        page || self.jaeger_url.is_some() || self.from.is_some() || self.latest
+    }
 }
 
 /// The trace that is meant, and what reads it.

@@ -15,6 +15,7 @@ mod found;
 mod known;
 mod one_root;
 mod orphans;
+mod others;
 mod parties;
 mod path;
 mod propagation;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Rule;
+use super::{Rule, others};
 use crate::trace::model::{Kind, Span, SpanId};
 use crate::verify::evidence::Evidence;
 use crate::verify::finding::{Finding, Outcome, Severity, shown};
-use crate::verify::names;
+use crate::verify::{Profile, names};
 
 pub(super) const RULE: Rule = Rule {
     id: "T003",
@@ -22,6 +22,9 @@ pub(super) const RULE: Rule = Rule {
 const TOLD: usize = 5;
 
 fn check(evidence: &Evidence<'_>) -> Outcome {
+    if evidence.target.profile == Profile::Buildkit {
+        return Outcome::of(others::orphans(evidence));
+    }
     let mut under: BTreeMap<SpanId, Vec<&Span>> = BTreeMap::new();
     for orphan in evidence.orphans() {
         under

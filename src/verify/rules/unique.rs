@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Rule;
+use super::{Rule, others};
 use crate::trace::model::{Span, Value};
+use crate::verify::Profile;
 use crate::verify::evidence::Evidence;
 use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
 
@@ -23,6 +24,15 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
         .filter(|(first, _)| evidence.scope.contains(first))
         .partition(|(first, copy)| is_equal(first, copy));
     let mut findings = Vec::new();
+    let (equal, differing) = if evidence.target.profile == Profile::Buildkit {
+        let copies = [differing, equal].concat();
+        let (doubled, left) = others::doubled(evidence, copies);
+        findings.extend(doubled);
+        left.into_iter()
+            .partition(|(first, copy)| is_equal(first, copy))
+    } else {
+        (equal, differing)
+    };
     if let Some((first, copy)) = differing.first() {
         let spans = firsts(&differing);
         let number = count(spans.len(), "id stands", "ids stand");
