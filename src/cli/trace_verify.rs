@@ -71,8 +71,8 @@ pub struct VerifyArgs {
     #[arg(long, conflicts_with = "expect")]
     no_expect: bool,
 
-    /// Compare with the last N runs of the local store that did the same, and fail if this one is
-    /// slower than usual
+    /// Compare with the last N runs that did the same, of the local store or else of the Jaeger that the trace
+    /// is in, and fail if this one is slower than usual
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     baseline: Option<u16>,
 
@@ -316,8 +316,8 @@ pub async fn run(
     };
     let compared = match (baseline, &waited.answer) {
         (Some(baseline), Some(answer)) => {
-            let spans = answer.spans.clone();
-            former::compare(baseline, target.trace, spans, context).await?
+            let spans = &answer.spans;
+            former::compare(baseline, target.trace, spans, reader.jaeger(), context).await?
         }
         _ => Vec::new(),
     };

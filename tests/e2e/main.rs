@@ -53,6 +53,7 @@ mod trace_push;
 mod trace_query;
 mod trace_routes;
 mod traced_build;
+mod verify_baseline;
 mod verify_faults;
 mod verify_kinds;
 mod verify_others;

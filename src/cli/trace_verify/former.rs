@@ -1,38 +1,133 @@
-//! The former runs that a run is compared with: those of the local store that are like it.
+//! The former runs that a run is compared with: those of the local store that are like it or, where those are
+//! too few and the trace came from a Jaeger, as in CI, those of that Jaeger.
 //!
 //! Like it is what did the same on the same engine and found as much in its cache: a cold build is always
 //! slower than a warm one, and a failed one is over too soon.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{VerifyContext, VerifyError};
+use crate::trace::critical_path::entry;
+use crate::trace::jaeger::{JaegerClient, Sought};
 use crate::trace::model::{Span, TraceId};
 use crate::trace::store::{Run, RunFilter, Store};
 use crate::verify::Held;
-use crate::verify::expect::Baseline;
+use crate::verify::expect::{Baseline, LEAST_RUNS};
 
 /// Runs that are looked through for those that are like one.
 const LOOKED_AT: usize = 400;
 
-/// Compares the run of a trace with former ones.
+/// How many traces of a Jaeger are looked at for each run that is wanted: not all are like this one.
+const LOOKED_AT_EACH: usize = 4;
+
+/// How far back they are looked for, in hours: a month.
+const LOOKED_BACK: i64 = 30 * 24;
+
+/// Compares the run of a trace with former ones; `jaeger` is where the trace came from.
 pub(super) async fn compare(
     baseline: Baseline,
     trace: TraceId,
-    spans: Vec<Span>,
+    spans: &[Span],
+    jaeger: Option<&JaegerClient>,
     context: &VerifyContext<'_>,
 ) -> Result<Vec<Held>, VerifyError> {
     let state_dir = context.state_dir.clone();
+    let (wanted, this) = (baseline.clone(), spans.to_vec());
     let work = move || {
         let store = state_dir
             .map(|dir| Store::open_existing(&dir))
             .transpose()?;
-        let former = match store.flatten() {
-            Some(store) => former(&store, &baseline, trace, &spans)?,
-            None => Vec::new(),
-        };
-        Ok::<_, VerifyError>(baseline.compare(&spans, &former))
+        match store.flatten() {
+            Some(store) => former(&store, &wanted, trace, &this),
+            None => Ok(Vec::new()),
+        }
     };
-    tokio::task::spawn_blocking(work)
+    let mut former = tokio::task::spawn_blocking(work)
         .await
-        .map_err(std::io::Error::other)?
+        .map_err(std::io::Error::other)??;
+    if let Some(jaeger) = jaeger.filter(|_| former.len() < LEAST_RUNS) {
+        let there = former_in(jaeger, &baseline, trace, spans).await?;
+        // One that is in both places is not two runs.
+        if there.len() > former.len() {
+            former = there;
+        }
+    }
+    Ok(baseline.compare(spans, &former))
+}
+
+/// The last runs like this one that a Jaeger has, the newest first.
+async fn former_in(
+    jaeger: &JaegerClient,
+    baseline: &Baseline,
+    trace: TraceId,
+    spans: &[Span],
+) -> Result<Vec<Vec<Span>>, VerifyError> {
+    let Some(this) = Told::of(spans).filter(Told::is_good) else {
+        return Ok(Vec::new());
+    };
+    let began = Timestamp::from_nanosecond(this.root.start_ns.into()).unwrap_or_default();
+    let looked_at = baseline.runs.saturating_mul(LOOKED_AT_EACH);
+    let sought = Sought {
+        service: this.root.service(),
+        operation: Some(&this.root.name),
+        from: began
+            .checked_sub(SignedDuration::from_hours(LOOKED_BACK))
+            .unwrap_or_default(),
+        to: began,
+        limit: u32::try_from(looked_at).unwrap_or(u32::MAX),
+    };
+    let likeness = Likeness::of(spans);
+    let mut former = Vec::new();
+    for id in jaeger.search(&sought).await? {
+        if id == trace {
+            continue;
+        }
+        let answer = jaeger.trace(id).await?;
+        let Some(earlier) = answer.map(|answer| answer.spans) else {
+            continue;
+        };
+        let like =
+            Told::of(&earlier).is_some_and(|told| told.is_good() && told.did_the_same(&this));
+        if like && on_branch(&earlier, baseline) && Likeness::of(&earlier) == likeness {
+            former.push(earlier);
+        }
+        if former.len() == baseline.runs {
+            break;
+        }
+    }
+    Ok(former)
+}
+
+/// What the spans of a run say of it, where there is no record.
+struct Told<'a> {
+    root: &'a Span,
+    repository: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    fn of(spans: &'a [Span]) -> Option<Self> {
+        let entry = entry(spans)?;
+        Some(Self {
+            root: spans.iter().find(|span| span.id == entry)?,
+            repository: says(spans, "vcs.repository.url.full"),
+        })
+    }
+
+    fn is_good(&self) -> bool {
+        self.root.int("dagger.exit_code") == Some(0)
+    }
+
+    fn did_the_same(&self, other: &Self) -> bool {
+        self.root.name == other.root.name
+            && self.root.text("dagger.args") == other.root.text("dagger.args")
+            && self.repository == other.repository
+            && self.root.start_ns < other.root.start_ns
+    }
+}
+
+fn on_branch(spans: &[Span], baseline: &Baseline) -> bool {
+    let wanted = baseline.branch.as_ref();
+    wanted.is_none_or(|branch| says(spans, "vcs.ref.head.name") == Some(branch))
 }
 
 /// The last runs like this one, the newest first.
@@ -62,11 +157,7 @@ fn former(
     });
     for run in earlier {
         let spans = store.trace(run.begun.trace)?;
-        let on_branch = baseline
-            .branch
-            .as_ref()
-            .is_none_or(|branch| says(&spans, "vcs.ref.head.name") == Some(branch));
-        if on_branch && Likeness::of(&spans) == likeness {
+        if on_branch(&spans, baseline) && Likeness::of(&spans) == likeness {
             former.push(spans);
         }
         if former.len() == baseline.runs {

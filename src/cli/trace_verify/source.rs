@@ -90,6 +90,14 @@ pub(super) enum Reader {
 }
 
 impl Reader {
+    /// The Jaeger that is asked, if one is.
+    pub(super) fn jaeger(&self) -> Option<&JaegerClient> {
+        match self {
+            Self::Jaeger(client) => Some(client),
+            Self::Held(_) => None,
+        }
+    }
+
     /// Can it bring more later?
     pub(super) fn grows(&self) -> bool {
         matches!(self, Self::Jaeger(_))

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use reqwest::{Certificate, Response, StatusCode, Url, header::RETRY_AFTER};
 use tracing::debug;
 
-use super::decode::{Answer, Broken, decode, latest};
-use super::url::{Credentials, QueryUrl};
-use super::v3::{decode_v3, latest_v3};
+use super::decode::{Answer, Broken, begins, decode};
+use super::url::{Credentials, QueryUrl, Sought};
+use super::v3::{begins_v3, decode_v3};
 use crate::trace::error::TraceError;
 use crate::trace::model::TraceId;
 
@@ -19,6 +19,9 @@ const ANSWER_BYTES: usize = 512 << 20;
 
 /// How far back the last trace of a service is looked for, as Jaeger itself does.
 const SEARCHED_BACK: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// Traces that one search may bring, to find the last of them: not every Jaeger sorts them.
+const SEARCHED: u32 = 20;
 
 /// How far ahead the clock of another machine may be, for a search.
 const AHEAD: Duration = Duration::from_secs(60 * 60);
@@ -117,17 +120,30 @@ impl JaegerClient {
         service: &str,
         now: SystemTime,
     ) -> Result<Option<TraceId>, TraceError> {
-        let time = |at: SystemTime| {
-            Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string())
-        };
+        let time = |at: SystemTime| Timestamp::try_from(at).unwrap_or_default();
         let from = now.checked_sub(SEARCHED_BACK).unwrap_or(now);
         // Spans of another machine may lie a little in the future.
         let to = now.checked_add(AHEAD).unwrap_or(now);
-        let v3 = self.url.search_v3(service, &time(from), &time(to));
-        let found = self
-            .either((self.url.search(service), latest), (v3, latest_v3))
-            .await?;
-        Ok(found.flatten())
+        let sought = Sought {
+            service,
+            operation: None,
+            from: time(from),
+            to: time(to),
+            limit: SEARCHED,
+        };
+        Ok(self.search(&sought).await?.into_iter().next())
+    }
+
+    /// The ids of traces, the last to begin first.
+    ///
+    /// # Errors
+    /// As for [`trace`](Self::trace).
+    pub async fn search(&self, sought: &Sought<'_>) -> Result<Vec<TraceId>, TraceError> {
+        let (old, new) = (self.url.search(sought), self.url.search_v3(sought));
+        let found = self.either((old, begins), (new, begins_v3)).await?;
+        let mut found = found.unwrap_or_default();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Asks the old route and, where there is none, the new one. A Jaeger that was seen to have only the

@@ -73,11 +73,11 @@ pub(super) fn shown(text: &str) -> String {
 /// How much of a server's error text is shown, in characters.
 const MESSAGE_CHARS: usize = 200;
 
-/// The id of the trace that began last, of an answer to a search.
+/// The traces of an answer to a search: when each began, in nanoseconds since the epoch, and its id.
 ///
 /// # Errors
 /// When the bytes are not JSON, or JSON that Jaeger does not send.
-pub(super) fn latest(body: &[u8]) -> Result<Result<Option<TraceId>, String>, Broken> {
+pub(super) fn begins(body: &[u8]) -> Result<Result<Vec<(u64, TraceId)>, String>, Broken> {
     #[derive(serde::Deserialize)]
     struct Found {
         data: Option<Vec<Trace>>,
@@ -107,8 +107,12 @@ pub(super) fn latest(body: &[u8]) -> Result<Result<Option<TraceId>, String>, Bro
         return Ok(Err(shown(&error.msg)));
     }
     let began = |trace: &Trace| trace.spans.iter().map(|span| span.start_us).min();
-    let last = found.data.into_iter().flatten().max_by_key(began);
-    Ok(Ok(last.and_then(|trace| trace.id.parse().ok())))
+    let traces = found.data.into_iter().flatten();
+    let begins = traces.filter_map(|trace| {
+        let start_us = began(&trace)?;
+        Some((start_us.saturating_mul(1_000), trace.id.parse().ok()?))
+    });
+    Ok(Ok(begins.collect()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use reqwest::Url;
 
 use crate::trace::error::TraceError;
@@ -10,9 +11,6 @@ use crate::trace::model::TraceId;
 
 /// Where Jaeger's query service listens unless told otherwise.
 pub const DEFAULT_QUERY_URL: &str = "http://localhost:16686";
-
-/// Traces that a search for the last one looks at.
-const SEARCHED: u32 = 20;
 
 /// Base address of a query API, with the credentials that were in it kept apart.
 ///
@@ -62,6 +60,21 @@ impl FromStr for QueryUrl {
     }
 }
 
+/// Which traces are searched.
+#[derive(Clone, Debug)]
+pub struct Sought<'a> {
+    /// One of their services.
+    pub service: &'a str,
+    /// A name that one of its spans has.
+    pub operation: Option<&'a str>,
+    /// When they began, at the earliest.
+    pub from: Timestamp,
+    /// And at the latest.
+    pub to: Timestamp,
+    /// How many at most.
+    pub limit: u32,
+}
+
 impl QueryUrl {
     /// Where the trace is asked for, as it was stored: without Jaeger's adjustments.
     pub(super) fn api(&self, id: TraceId) -> Url {
@@ -78,33 +91,43 @@ impl QueryUrl {
         url
     }
 
-    /// Where the newest traces of a service are asked for.
-    pub(super) fn search(&self, service: &str) -> Url {
+    /// Where traces are searched.
+    pub(super) fn search(&self, sought: &Sought<'_>) -> Url {
         let mut url = self.below(&["api", "traces"]);
-        let limit = SEARCHED.to_string();
-        url.query_pairs_mut().extend_pairs([
-            ("service", service),
-            ("limit", &limit),
-            ("lookback", "2d"),
+        let micros = |at: Timestamp| at.as_microsecond().to_string();
+        let mut pairs = url.query_pairs_mut();
+        pairs.extend_pairs([
+            ("service", sought.service),
+            ("limit", &sought.limit.to_string()),
+            ("start", &micros(sought.from)),
+            ("end", &micros(sought.to)),
         ]);
+        pairs.extend_pairs(sought.operation.map(|name| ("operation", name)));
+        drop(pairs);
         url
     }
 
-    /// The same in the API of version 3, which wants to be told the times: between these two (RFC 3339).
-    pub(super) fn search_v3(&self, service: &str, from: &str, to: &str) -> Url {
+    /// The same in the API of version 3.
+    pub(super) fn search_v3(&self, sought: &Sought<'_>) -> Url {
         let mut url = self.below(&["api", "v3", "traces"]);
-        let limit = SEARCHED.to_string();
-        url.query_pairs_mut().extend_pairs([
-            ("query.serviceName", service),
-            ("query.startTimeMin", from),
-            ("query.startTimeMax", to),
+        let limit = sought.limit.to_string();
+        let (from, to) = (sought.from.to_string(), sought.to.to_string());
+        let mut pairs = url.query_pairs_mut();
+        pairs.extend_pairs([
+            ("query.serviceName", sought.service),
+            ("query.startTimeMin", &from),
+            ("query.startTimeMax", &to),
             ("query.searchDepth", &limit),
             // Older releases know only these spellings.
-            ("query.service_name", service),
-            ("query.start_time_min", from),
-            ("query.start_time_max", to),
+            ("query.service_name", sought.service),
+            ("query.start_time_min", &from),
+            ("query.start_time_max", &to),
             ("query.num_traces", &limit),
         ]);
+        for key in ["query.operationName", "query.operation_name"] {
+            pairs.extend_pairs(sought.operation.map(|name| (key, name)));
+        }
+        drop(pairs);
         url
     }
 

@@ -4,6 +4,8 @@
 //! Lives here: the envelope and its errors. Elsewhere: OTLP (`trace::otlp`), which route is asked
 //! (`client`).
 
+use std::collections::HashMap;
+
 use serde_json::{Deserializer, Value as Json};
 
 use super::decode::{Answer, Broken, begins_as_json, shown};
@@ -50,13 +52,13 @@ pub(super) fn decode_v3(body: &[u8], asked: TraceId) -> Result<Result<Answer, St
     Ok(Ok(found))
 }
 
-/// The id of the trace that began last.
+/// The traces of an answer to a search: when each began, in nanoseconds since the epoch, and its id.
 ///
 /// # Errors
 /// When the bytes are not JSON, or JSON that this API does not send.
-pub(super) fn latest_v3(body: &[u8]) -> Result<Result<Option<TraceId>, String>, Broken> {
+pub(super) fn begins_v3(body: &[u8]) -> Result<Result<Vec<(u64, TraceId)>, String>, Broken> {
     begins_as_json(body)?;
-    let mut latest = None;
+    let mut begins: HashMap<TraceId, u64> = HashMap::new();
     for piece in Deserializer::from_slice(body).into_iter::<Json>() {
         let piece = piece.map_err(|error| Broken::Json(error.to_string()))?;
         if let Some(error) = piece.get("error") {
@@ -68,11 +70,16 @@ pub(super) fn latest_v3(body: &[u8]) -> Result<Result<Option<TraceId>, String>, 
         };
         if let Ok(request) = otlp::request_from_json(result) {
             let spans = otlp::read(&request).spans;
-            let starts = spans.iter().map(|span| (span.start_ns, span.trace));
-            latest = latest.max(starts.max());
+            for span in spans {
+                let begin = begins.entry(span.trace).or_insert(span.start_ns);
+                *begin = span.start_ns.min(*begin);
+            }
         }
     }
-    Ok(Ok(latest.map(|(_, trace)| trace)))
+    Ok(Ok(begins
+        .into_iter()
+        .map(|(id, begin)| (begin, id))
+        .collect()))
 }
 
 #[cfg(test)]
@@ -102,8 +109,9 @@ mod tests {
         let ids: Vec<_> = answer.spans.iter().map(|span| span.id).collect();
         assert_eq!(ids, [SpanId(11), SpanId(12)]);
         assert_eq!((answer.foreign, answer.spans[0].service()), (1, "s"));
-        let latest = latest_v3(body.as_bytes()).unwrap().unwrap();
-        assert_eq!(latest, Some(TraceId(0xdef)));
+        let mut begins = begins_v3(body.as_bytes()).unwrap().unwrap();
+        begins.sort_unstable();
+        assert_eq!(begins, [(7, TraceId(TRACE)), (7, TraceId(0xdef))]);
     }
 
     #[test]
@@ -131,7 +139,7 @@ mod tests {
             let at = at % body.len();
             body[at] = byte;
             let _ = decode_v3(&body, TraceId(TRACE));
-            let _ = latest_v3(&body);
+            let _ = begins_v3(&body);
         }
     }
 }

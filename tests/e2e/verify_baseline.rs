@@ -1,0 +1,76 @@
+//! `dagger trace verify --baseline`: former runs of a Jaeger, where this machine has recorded none, as in CI.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Context, Dagger, Engine, bed};
+
+fn dockerfile(sleep: &str) -> String {
+    format!("FROM scratch\nADD rootfs.tar /\nENV PATH=/bin\nRUN sleep {sleep}\n")
+}
+
+/// What the baseline says of a trace on a machine without run records.
+fn baseline(trace: &str, service: &str, code: i32) -> Vec<(String, String)> {
+    let args = [
+        "trace",
+        "verify",
+        trace,
+        "--baseline=3",
+        "--format=json",
+        "--service",
+        service,
+    ];
+    let run = Dagger::new(Path::new("/"), &args)
+        .env("JAEGER_QUERY_URL", &bed().query_url())
+        .run()
+        .expect(code);
+    let report = run.json();
+    let results = report["results"].as_array().unwrap().iter();
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+    results
+        .filter(|entry| entry["kind"] == "baseline")
+        .map(|entry| (text(entry, "status"), text(entry, "message")))
+        .collect()
+}
+
+#[test]
+fn former_runs_in_jaeger_are_a_baseline_for_a_machine_that_has_none() {
+    let context = Context::new(&dockerfile("0.2"));
+    let service = format!("baseline-{}", std::process::id());
+    let up = |args: &[&str]| {
+        let args = [&["--no-cache"], args].concat();
+        Dagger::up(context.path(), Engine::Mute, &args)
+            .with_collector()
+            .env("OTEL_SERVICE_NAME", &service)
+            .run()
+    };
+    let first = up(&[]).expect(0).trace();
+    // Other arguments are no former run of the same.
+    up(&["--build-arg=A=1"]).expect(0);
+    up(&[]).expect(0);
+    let third = up(&[]).expect(0).trace();
+    let told = baseline(&third, &service, 0);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (status, message) = &told[0];
+    assert!(
+        status == "skip" && message.starts_with("2 former runs"),
+        "{told:?}"
+    );
+    // Nor is what came later.
+    assert!(
+        baseline(&first, &service, 0)[0]
+            .1
+            .starts_with("0 former runs")
+    );
+
+    let unchanged = up(&[]).expect(0).trace();
+    assert_eq!(baseline(&unchanged, &service, 0)[0].0, "pass");
+    context.write("Dockerfile", &dockerfile("3"));
+    let slow = up(&[]).expect(0).trace();
+    let told = baseline(&slow, &service, 1);
+    let slower = |(status, message): &(String, String)| {
+        status == "fail" && message.contains("`dagger up`") && message.contains("longer than usual")
+    };
+    assert!(told.iter().any(slower), "{told:?}");
+}
