@@ -3,12 +3,14 @@
 //! Lives here: the flags, choosing the trace, what goes to which stream. Elsewhere: waiting, rules and
 //! reports (`verify`), the query client and the run records (`trace`).
 
+mod again;
 mod choose;
 pub(super) mod expected;
 mod former;
 mod reports;
 mod source;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,6 +77,16 @@ pub struct VerifyArgs {
     /// is in, and fail if this one is slower than usual
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     baseline: Option<u16>,
+
+    /// Before it counts as slower than former runs: run COMMAND again, N times; what is not slower in more than
+    /// half of those is a warning
+    #[arg(long, value_name = "N", requires = "again", conflicts_with = "from",
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    confirm: Option<u16>,
+
+    /// The command that made the trace, for --confirm, e.g. `-- dagger up`
+    #[arg(last = true, value_name = "COMMAND", requires = "confirm")]
+    again: Vec<OsString>,
 
     /// How long to wait for a complete trace
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
@@ -195,6 +207,14 @@ pub enum VerifyError {
         /// Its page, or the name of the place.
         page: String,
     },
+    /// The build cannot be run again.
+    #[error("cannot run `{command}` again to confirm that it is slower: {problem}")]
+    Again {
+        /// The command, secrets struck out.
+        command: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Something in an expectation file is wrong.
     #[error("{0}")]
     Expect(Box<crate::document::Fault>),
@@ -225,7 +245,7 @@ impl VerifyError {
             | Self::Expect(_) => 2,
             Self::Trace(error) if error.is_usage() => 2,
             Self::Trace(_) | Self::Store(_) | Self::Absent { .. } => 4,
-            Self::Json(_) | Self::Write(_) | Self::ReportFile { .. } => 1,
+            Self::Json(_) | Self::Write(_) | Self::ReportFile { .. } | Self::Again { .. } => 1,
         }
     }
 
@@ -241,6 +261,9 @@ impl VerifyError {
             Self::Record { .. } => "give the trace's id; without its record less is checked".into(),
             Self::Trace(error) => error.help(),
             Self::Store(error) => error.help().to_string(),
+            Self::Again { .. } => {
+                "give the command that made the trace after `--`, as it was".into()
+            }
             Self::Absent { .. } => {
                 "it may still be on its way: `dagger trace verify` waits for it".into()
             }
@@ -317,7 +340,9 @@ pub async fn run(
     let compared = match (baseline, &waited.answer) {
         (Some(baseline), Some(answer)) => {
             let spans = &answer.spans;
-            former::compare(baseline, target.trace, spans, reader.jaeger(), context).await?
+            let jaeger = reader.jaeger();
+            let compared = former::compare(baseline, target.trace, spans, jaeger, context).await?;
+            again::confirm(args, compared, &target.service, &reader, context).await?
         }
         _ => Vec::new(),
     };

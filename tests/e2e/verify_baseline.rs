@@ -73,4 +73,55 @@ fn former_runs_in_jaeger_are_a_baseline_for_a_machine_that_has_none() {
         status == "fail" && message.contains("`dagger up`") && message.contains("longer than usual")
     };
     assert!(told.iter().any(slower), "{told:?}");
+
+    // Run again, it is as slow; and once the cause is gone, it was noise.
+    let confirmed = |code: i32| {
+        let args = [
+            "trace",
+            "verify",
+            &slow,
+            "--baseline=3",
+            "--confirm=2",
+            "--service",
+            &service,
+        ];
+        let command = [
+            "--",
+            env!("CARGO_BIN_EXE_dagger"),
+            "up",
+            "--log-format",
+            "plain",
+            "--no-cache",
+        ];
+        Dagger::new(context.path(), &[&args[..], &command].concat())
+            .env("BUILDKIT_HOST", &bed().unix(Engine::Mute))
+            .env("OTEL_SERVICE_NAME", &service)
+            .with_collector()
+            .run()
+            .expect(code)
+            .stdout
+    };
+    let report = confirmed(1);
+    assert!(report.contains("slower in 2 of 2 runs again"), "{report}");
+    context.write("Dockerfile", &dockerfile("0.2"));
+    let report = confirmed(0);
+    assert!(report.contains("slower in 0 of 2 runs again"), "{report}");
+    // A command that leaves no trace confirms nothing.
+    let args = [
+        "trace",
+        "verify",
+        &slow,
+        "--baseline=3",
+        "--confirm=1",
+        "--timeout=1s",
+    ];
+    let service = ["--service", &service, "--", "true"];
+    let no_trace = Dagger::new(context.path(), &[&args[..], &service].concat())
+        .run()
+        .expect(1);
+    assert!(
+        no_trace.stderr.contains("heed TRACEPARENT"),
+        "{}",
+        no_trace.stderr
+    );
 }

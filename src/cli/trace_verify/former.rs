@@ -30,7 +30,7 @@ pub(super) async fn compare(
     spans: &[Span],
     jaeger: Option<&JaegerClient>,
     context: &VerifyContext<'_>,
-) -> Result<Vec<Held>, VerifyError> {
+) -> Result<Compared, VerifyError> {
     let state_dir = context.state_dir.clone();
     let (wanted, this) = (baseline.clone(), spans.to_vec());
     let work = move || {
@@ -52,7 +52,20 @@ pub(super) async fn compare(
             former = there;
         }
     }
-    Ok(baseline.compare(spans, &former))
+    Ok(Compared {
+        held: baseline.compare(spans, &former),
+        likeness: Likeness::of(spans),
+        former,
+        baseline,
+    })
+}
+
+/// What came of a comparison, and what it was with.
+pub(super) struct Compared {
+    pub(super) held: Vec<Held>,
+    pub(super) former: Vec<Vec<Span>>,
+    pub(super) likeness: Likeness,
+    pub(super) baseline: Baseline,
 }
 
 /// The last runs like this one that a Jaeger has, the newest first.
@@ -173,7 +186,7 @@ fn is_good(run: &Run) -> bool {
 
 /// What runs must have in common.
 #[derive(Debug, PartialEq, Eq)]
-struct Likeness {
+pub(super) struct Likeness {
     engine: Option<String>,
     worker: Option<String>,
     cache: Cache,
@@ -188,7 +201,7 @@ enum Cache {
 }
 
 impl Likeness {
-    fn of(spans: &[Span]) -> Self {
+    pub(super) fn of(spans: &[Span]) -> Self {
         let text = |key: &str| {
             let mut said = spans.iter().filter_map(|span| span.text(key));
             said.next().map(str::to_owned)

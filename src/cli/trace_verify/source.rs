@@ -256,7 +256,7 @@ fn of_store(chosen: Chosen, answer: Option<Answer>) -> Opened {
 }
 
 /// What the local store has of a trace.
-async fn stored(
+pub(super) async fn stored(
     context: &VerifyContext<'_>,
     trace: TraceId,
 ) -> Result<Option<Answer>, VerifyError> {
