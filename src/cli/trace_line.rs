@@ -189,6 +189,7 @@ mod tests {
             started_ms: 0,
             exit_code: 0,
             query_url: None,
+            secrets: Vec::new(),
             export: ExportReport {
                 spans: vec!["1".into(), "2".into()],
                 routes,

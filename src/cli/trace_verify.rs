@@ -8,6 +8,7 @@ mod choose;
 pub(super) mod expected;
 mod former;
 mod reports;
+mod secrets;
 mod source;
 
 use std::ffi::OsString;
@@ -301,7 +302,9 @@ pub async fn run(
         kind,
         page,
     } = open(&args.source, context, longest).await?;
-    let (mut target, warnings) = (chosen.target, chosen.warnings);
+    let (known, unknown) = secrets::known(&chosen.secrets, context);
+    let (mut target, warnings) = (chosen.target, [chosen.warnings, unknown].concat());
+    target.secrets = known;
     if args.profile == Profile::Buildkit {
         target = target.of_other_client(args.source.service.is_some());
     }

@@ -1,7 +1,7 @@
 //! A command inside its trace: set up, root span, exit code, export, record, the line at the end.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
@@ -16,10 +16,11 @@ use super::env::Env;
 use super::logging::Level;
 use super::{interrupt, redact, retain, trace_line};
 use crate::buildkit::Propagate;
+use crate::session::{Origin, Services};
 use crate::telemetry::{self, Handle, LocalRun, RemoteParent, Settings, ci};
 use crate::trace::jaeger::QueryUrl;
 use crate::trace::model::TraceId;
-use crate::trace::report::RunRecord;
+use crate::trace::report::{DeclaredSecret, RunRecord, SecretFrom};
 use crate::trace::store::NewRun;
 
 /// How long a dead, slow or wrong collector may delay the exit.
@@ -46,6 +47,26 @@ pub(super) struct Traced {
     pub(super) cancel: CancellationToken,
     /// Takes spans that others have made.
     pub(super) telemetry: Handle,
+    secrets: Arc<Mutex<Vec<DeclaredSecret>>>,
+}
+
+impl Traced {
+    /// Takes down where the run's secrets came from, so that `verify` can look for them in its trace.
+    pub(super) fn declare(&self, services: &Services) {
+        let declared = services
+            .origins()
+            .into_iter()
+            .map(|(id, origin)| DeclaredSecret {
+                id,
+                from: match origin {
+                    Origin::Variable(name) => SecretFrom::Variable(name),
+                    Origin::File(path) => SecretFrom::File(path.display().to_string()),
+                    Origin::Command => SecretFrom::Command,
+                },
+            });
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(declared);
+    }
 }
 
 /// What SIGINT and SIGTERM do.
@@ -131,7 +152,9 @@ impl Start<'_> {
             .enable_all()
             .build()?;
         let cancel = CancellationToken::new();
+        let secrets = Arc::<Mutex<Vec<DeclaredSecret>>>::default();
         let traced = Traced {
+            secrets: secrets.clone(),
             propagate: Arc::new(Context(telemetry.handle())),
             cancel: cancel.clone(),
             telemetry: telemetry.handle(),
@@ -169,6 +192,7 @@ impl Start<'_> {
             exit_code: i32::from(code),
             // Without the credentials that may be in it.
             query_url: query_url(env).map(|url| url.to_string()),
+            secrets: std::mem::take(&mut *secrets.lock().unwrap_or_else(PoisonError::into_inner)),
             export,
         };
         retain::keep(kept, &mut record, env);

@@ -91,6 +91,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
     let settings = Arc::new(args.connection.settings(env)?);
     let json = args.log_format == LogFormat::Json;
     start.traced("up", args.quiet, json, async |traced| {
+        traced.declare(&served.services);
         if let Some(file) = served.context.file() {
             plan_digest::note(&traced.telemetry, &file);
         }

@@ -23,7 +23,7 @@ use crate::llb::Platform;
 use crate::plan::PlanError;
 use crate::plan::file::{PlanFile, SecretFrom};
 use crate::progress::event::{BuildEvent, Outcome};
-use crate::session::{Secret, Services, Ssh};
+use crate::session::{Origin, Secret, Services, Ssh};
 use crate::solve::{Ran, Schedule, SessionHandle, SolveError};
 
 /// Arguments of `dagger up` that are about plans.
@@ -132,6 +132,7 @@ pub(super) fn run(args: &UpArgs, start: Start<'_>) -> Result<u8, Failure> {
         plan_digest::note(&traced.telemetry, &plan.file);
         let caches = PlanCaches::of(caches, &plan, &wanted)?;
         let served = services(&plan, &wanted, env)?;
+        traced.declare(&served);
         // That it can be made was seen just now.
         let more = || services(&plan, &wanted, env).unwrap_or_default();
         let display = Display::start(env, args.log_format, args.quiet);
@@ -191,14 +192,17 @@ fn load(args: &UpArgs, env: &Env) -> Result<(PlanFile, Vec<usize>), Failure> {
 fn services(plan: &PlanFile, wanted: &[usize], env: &Env) -> Result<Services, Failure> {
     let services = Services::new(docker_config(env));
     for (name, from) in plan.secrets_of(wanted, &*env.var)? {
-        let secret = match from {
-            SecretFrom::File(path) => Secret::File(path),
+        let (secret, origin) = match from {
+            SecretFrom::File(path) => (Secret::File(path.clone()), Origin::File(path)),
             SecretFrom::Env(variable) => match (env.var)(&variable) {
-                Some(value) => Secret::Value(value.into_bytes().into()),
+                Some(value) => (
+                    Secret::Value(value.into_bytes().into()),
+                    Origin::Variable(variable),
+                ),
                 None => continue,
             },
         };
-        services.add_secret(&name, secret);
+        services.add_secret_of(&name, secret, origin);
     }
     if let Some(socket) = env.get("SSH_AUTH_SOCK") {
         let actions = wanted.iter().filter_map(|index| plan.actions.get(*index));

@@ -21,7 +21,7 @@ mod sync;
 pub use auth::DockerConfig;
 pub use content::Store;
 pub use error::SessionError;
-pub use secrets::Secret;
+pub use secrets::{Origin, Secret};
 pub use send::{Pipe, Sink};
 pub use services::{LocalDir, Output, Services, Slots};
 pub use ssh::Ssh;

@@ -29,6 +29,17 @@ pub enum Secret {
     Command(String),
 }
 
+/// Where the value of a secret was read, so that it can be read there again; never the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A variable of the environment.
+    Variable(String),
+    /// A file.
+    File(PathBuf),
+    /// A command, which is not run again.
+    Command,
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

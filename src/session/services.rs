@@ -19,7 +19,7 @@ use super::callback::{self, Moved};
 use super::content::Store;
 use super::error::SessionError;
 use super::grpc::{self, Answer, Requests, Responder};
-use super::secrets::Secret;
+use super::secrets::{Origin, Secret};
 use super::send::Pipe;
 use super::ssh::Ssh;
 use super::{metadata, send, sync};
@@ -152,6 +152,7 @@ pub struct Services(Arc<Shared>);
 struct Shared {
     locals: RwLock<BTreeMap<String, PathBuf>>,
     secrets: RwLock<BTreeMap<String, Secret>>,
+    origins: RwLock<BTreeMap<String, Origin>>,
     ssh: RwLock<BTreeMap<String, Ssh>>,
     stores: RwLock<BTreeMap<String, Store>>,
     auth: Auth,
@@ -184,6 +185,17 @@ impl Services {
     /// Lets steps have a secret; another one under the same id is replaced.
     pub fn add_secret(&self, id: &str, secret: Secret) {
         write(&self.0.secrets).insert(id.to_owned(), secret);
+    }
+
+    /// The same, and says where its value was read.
+    pub fn add_secret_of(&self, id: &str, secret: Secret, origin: Origin) {
+        write(&self.0.origins).insert(id.to_owned(), origin);
+        self.add_secret(id, secret);
+    }
+
+    /// Where the values of secrets were read, by the secrets' ids.
+    pub fn origins(&self) -> BTreeMap<String, Origin> {
+        read(&self.0.origins).clone()
     }
 
     /// Lets steps use an ssh agent; another one under the same id is replaced.

@@ -28,8 +28,32 @@ pub struct RunRecord {
     pub exit_code: i32,
     /// Where to query for the trace, if the run knew.
     pub query_url: Option<String>,
+    /// Where the secrets of its build came from; never what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<DeclaredSecret>,
     /// What became of its spans.
     pub export: ExportReport,
+}
+
+/// A secret that a build was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredSecret {
+    /// What steps call it.
+    pub id: String,
+    /// Where its value can be read again.
+    pub from: SecretFrom,
+}
+
+/// Where the value of a secret was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretFrom {
+    /// A variable of the environment.
+    Variable(String),
+    /// A file, by its absolute path.
+    File(String),
+    /// A command, which is not run again.
+    Command,
 }
 
 /// What became of a run's spans.

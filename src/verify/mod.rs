@@ -36,4 +36,4 @@ pub use index::Index;
 pub use judge::{Held, Judged, judge, judge_with};
 pub use profile::Profile;
 pub use scope::Scope;
-pub use target::{Run, Target};
+pub use target::{KnownSecret, Run, Target};

@@ -1,6 +1,7 @@
 //! What is to be verified, and what is known of it beforehand.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use super::names;
 use super::profile::Profile;
@@ -22,6 +23,23 @@ pub struct Target {
     pub remote_parent: Option<SpanId>,
     /// What the run said of itself, if its record is there.
     pub run: Option<Run>,
+    /// The secrets of its build that could be read again.
+    pub secrets: Vec<KnownSecret>,
+}
+
+/// A secret that must not be in the trace. Its debug form hides the value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownSecret {
+    /// What the build calls it.
+    pub id: String,
+    /// What it is.
+    pub value: String,
+}
+
+impl fmt::Debug for KnownSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KnownSecret").field(&self.id).finish()
+    }
 }
 
 /// What a run said of itself.
@@ -53,6 +71,7 @@ impl Target {
             service: service.unwrap_or_else(|| names::SERVICE.to_owned()),
             remote_parent,
             run: None,
+            secrets: Vec::new(),
         }
     }
 
@@ -77,6 +96,7 @@ impl Target {
             trace: record.trace.parse()?,
             service: record.service.clone(),
             service_is_known: true,
+            secrets: Vec::new(),
             profile: Profile::Dagger,
             remote_parent: record
                 .remote_parent

@@ -154,6 +154,7 @@ impl Whole {
                 .int("dagger.exit_code")
                 .map_or(0, |code| i32::try_from(code).unwrap()),
             query_url: None,
+            secrets: Vec::new(),
             export: ExportReport {
                 routes: vec![RouteReport {
                     route: Route::Collector,

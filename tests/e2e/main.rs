@@ -58,5 +58,6 @@ mod verify_faults;
 mod verify_kinds;
 mod verify_others;
 mod verify_reports;
+mod verify_secrets;
 mod verify_sources;
 mod wire;

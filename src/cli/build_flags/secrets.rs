@@ -9,7 +9,7 @@ use super::{BuildFlags, usage};
 use crate::cli::diagnostic::Failure;
 use crate::cli::env::Env;
 use crate::cli::fields::Fields;
-use crate::session::{Secret, Services, Ssh};
+use crate::session::{Origin, Secret, Services, Ssh};
 
 impl BuildFlags {
     pub(super) fn secrets(&self, env: &Env, services: &Services) -> Result<(), Failure> {
@@ -49,7 +49,16 @@ impl BuildFlags {
                 (None, None, None) => value(&id).or_else(|| path(&id)),
             };
             match secret {
-                Some(secret) => services.add_secret(&id, secret),
+                Some(secret) => {
+                    let origin = match &secret {
+                        Secret::File(path) => Origin::File(path.clone()),
+                        Secret::Command(_) => Origin::Command,
+                        Secret::Value(_) => {
+                            Origin::Variable(variable.unwrap_or_else(|| id.clone()))
+                        }
+                    };
+                    services.add_secret_of(&id, secret, origin);
+                }
                 None if self.force => warn!(id, "the secret is not there: it is left out"),
                 None => return Err(absent),
             }

@@ -8,7 +8,7 @@ use super::{VerifyContext, VerifyError};
 use crate::trace::error::TraceError;
 use crate::trace::jaeger::{DEFAULT_QUERY_URL, QueryUrl, split_trace_url};
 use crate::trace::model::{SpanId, TraceId};
-use crate::trace::report::RunRecord;
+use crate::trace::report::{DeclaredSecret, RunRecord};
 use crate::trace::store::{Run, RunFilter, Store, StoreError};
 use crate::verify::Target;
 
@@ -21,6 +21,8 @@ pub(super) struct Chosen {
     pub(super) asked: bool,
     /// Why this one, for people.
     pub(super) why: String,
+    /// Where the secrets of the run came from, if its record is there.
+    pub(super) secrets: Vec<DeclaredSecret>,
     /// What was odd on the way.
     pub(super) warnings: Vec<String>,
 }
@@ -80,6 +82,7 @@ pub(super) async fn choose(
         target.service.clone_from(service);
     }
 
+    let declared = record.as_ref().map(|record| record.secrets.clone());
     // The flag wins; then what was pasted, which is more exact than a variable; then the run's own.
     let pasted = given.and_then(|(url, _)| url);
     let (url, asked) = match (explicit, pasted) {
@@ -103,6 +106,7 @@ pub(super) async fn choose(
         url,
         asked,
         why,
+        secrets: declared.unwrap_or_default(),
         warnings,
     })
 }

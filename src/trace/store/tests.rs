@@ -43,6 +43,7 @@ pub(super) fn record(exit_code: i32) -> RunRecord {
         started_ms: 1,
         exit_code,
         query_url: None,
+        secrets: Vec::new(),
         export: ExportReport::default(),
     }
 }

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::Rule;
 use crate::trace::model::{Attributes, Resource, Span, Status, Value};
+use crate::verify::KnownSecret;
 use crate::verify::evidence::Evidence;
 use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
 
@@ -15,24 +16,26 @@ pub(super) const RULE: Rule = Rule {
     name: "no-secrets",
     severity: Severity::Error,
     proves: "nothing leaks",
-    fails: "a name, an attribute, an event or a resource holds what looks like a token, a private \
-            key or a password in an address",
+    fails: "a name, an attribute, an event or a resource holds a secret that the run was given, or what looks \
+            like a token, a private key or a password in an address",
     mend: "treat the secret as known to everyone who can read the trace: replace it, then pass it as \
            a secret of the build instead of as an argument",
     check,
 };
 
 /// What was found: its kind and its place.
-type Found = (&'static str, String);
+type Found = (String, String);
 
 fn check(evidence: &Evidence<'_>) -> Outcome {
     let mut findings: BTreeMap<Found, Vec<&Span>> = BTreeMap::new();
     // Thousands of spans share one resource.
     let mut resources: HashMap<*const Resource, Vec<Found>> = HashMap::new();
+    let known = &evidence.target.secrets;
+    let looks_like = |text: &str| kind_of(text, known);
     for span in evidence.members() {
         let resource = resources
             .entry(Arc::as_ptr(&span.resource))
-            .or_insert_with(|| of_resource(&span.resource));
+            .or_insert_with(|| of_resource(&span.resource, known));
         for found in resource {
             findings.entry(found.clone()).or_default().push(span);
         }
@@ -46,12 +49,12 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
             look(&|| "the status".to_owned(), text);
         }
         each_text(&span.attributes, |key, text| {
-            look(&|| format!("attribute `{}`", plain(key)), text);
+            look(&|| format!("attribute `{}`", plain(key, known)), text);
         });
         for event in &span.events {
             look(&|| "an event's name".to_owned(), &event.name);
             each_text(&event.attributes, |key, text| {
-                look(&|| format!("event attribute `{}`", plain(key)), text);
+                look(&|| format!("event attribute `{}`", plain(key, known)), text);
             });
         }
     }
@@ -64,36 +67,45 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
         if place == "the name" {
             finding
         } else {
-            finding.note("spans", shown_all(&clean(&spans)))
+            finding.note("spans", shown_all(&clean(&spans, known)))
         }
     }))
 }
 
-fn of_resource(resource: &Resource) -> Vec<Found> {
+/// What kind of secret the text holds, or seems to.
+fn kind_of(text: &str, known: &[KnownSecret]) -> Option<String> {
+    let mut held = known.iter().filter(|secret| text.contains(&secret.value));
+    match held.next() {
+        Some(secret) => Some(format!("the secret `{}`", secret.id)),
+        None => looks_like(text).map(str::to_owned),
+    }
+}
+
+fn of_resource(resource: &Resource, known: &[KnownSecret]) -> Vec<Found> {
     let mut found = Vec::new();
     each_text(&resource.attributes, |key, text| {
-        if let Some(kind) = looks_like(text) {
-            found.push((kind, format!("resource `{}`", plain(key))));
+        if let Some(kind) = kind_of(text, known) {
+            found.push((kind, format!("resource `{}`", plain(key, known))));
         }
     });
     found
 }
 
 /// Spans whose own name may be told.
-fn clean<'a>(spans: &[&'a Span]) -> Vec<&'a Span> {
+fn clean<'a>(spans: &[&'a Span], known: &[KnownSecret]) -> Vec<&'a Span> {
     let mut spans = spans.to_vec();
-    spans.retain(|span| looks_like(&span.name).is_none());
+    spans.retain(|span| kind_of(&span.name, known).is_none());
     spans
 }
 
 /// A key of an attribute, unless it looks like a secret itself.
-fn plain(key: &str) -> String {
+fn plain(key: &str, known: &[KnownSecret]) -> String {
     let key: String = key
         .chars()
         .filter(|c| !crate::verify::finding::steers(*c))
         .take(64)
         .collect();
-    match looks_like(&key) {
+    match kind_of(&key, known) {
         Some(_) => "…".to_owned(),
         None => key,
     }
