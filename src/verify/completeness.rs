@@ -55,6 +55,7 @@ impl Completeness {
             scope: Scope::new(target, &index),
             tolerance: Tolerance::default(),
             unreadable: &[],
+            mistyped: &[],
             foreign: answer.foreign,
             error: None,
         };

@@ -23,6 +23,8 @@ pub struct Evidence<'a> {
     pub tolerance: Tolerance,
     /// Why spans of the answer could not be read.
     pub unreadable: &'a [String],
+    /// Tags that hold something else than their type says.
+    pub mistyped: &'a [(SpanId, String)],
     /// How many spans of other traces were in the answer.
     pub foreign: usize,
     /// Why the last read failed.

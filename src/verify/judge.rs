@@ -103,6 +103,7 @@ pub(super) fn judge_along(
         scope,
         tolerance,
         unreadable: &answer.unreadable,
+        mistyped: &answer.mistyped,
         foreign: answer.foreign,
         error,
     };

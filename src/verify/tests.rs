@@ -834,3 +834,12 @@ proptest! {
         completeness::Completeness::of(&target, &answer);
     }
 }
+
+#[test]
+fn tags_that_are_not_of_their_type_are_a_warning() {
+    let whole = good_build();
+    let mut answer = whole.answer();
+    answer.mistyped.push((SpanId(1), "dagger.exit_code".into()));
+    let fired = fired(&whole.target(), &answer);
+    assert_eq!(fired, BTreeSet::from([("T001", Severity::Warn)]));
+}

@@ -6,7 +6,7 @@
 use serde::de::DeserializeSeed as _;
 
 use super::stream::EnvelopeSeed;
-use crate::trace::model::{Span, TraceId};
+use crate::trace::model::{Span, SpanId, TraceId};
 
 /// A trace as Jaeger has it now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Answer {
     pub foreign: usize,
     /// Why spans could not be read; they are left out.
     pub unreadable: Vec<String>,
+    /// Tags of them that hold something else than their type says; they are kept as text.
+    pub mistyped: Vec<(SpanId, String)>,
 }
 
 /// Why bytes are not an answer of Jaeger.
@@ -135,6 +137,47 @@ mod tests {
             .unwrap()
             .unwrap()
             .spans
+    }
+
+    #[test]
+    fn a_tag_that_is_not_of_its_type_is_kept_as_text_and_told() {
+        let tag = |kind: &str, value: &str| {
+            format!(
+                r#"{{"key":"{kind} {}","type":"{kind}","value":{value}}}"#,
+                value.len()
+            )
+        };
+        let good = [
+            tag("bool", "true"),
+            tag("int64", "1"),
+            // As Jaeger sends large ones, and some of its stores all of them.
+            tag("int64", r#""12""#),
+            tag("float64", r#""1.5""#),
+            tag("string", r#""text""#),
+        ];
+        let bad = [
+            tag("bool", r#""perhaps""#),
+            tag("int64", "[1]"),
+            tag("float64", "{}"),
+            tag("string", "12345"),
+        ];
+        let log = format!(r#"{{"timestamp":1,"fields":[{}]}}"#, bad[0]);
+        let body = format!(
+            r#"{{"data":[{{"spans":[{{"traceID":"abc","spanID":"1","tags":[{},{}],"logs":[{log}]}}]}}]}}"#,
+            good.join(","),
+            bad.join(",")
+        );
+        let answer = decode(body.as_bytes(), TraceId(0xabc)).unwrap().unwrap();
+        assert_eq!(answer.spans[0].attributes.len(), good.len() + bad.len());
+        let keys: Vec<_> = answer
+            .mistyped
+            .iter()
+            .map(|(span, key)| (span.0, key.as_str()))
+            .collect();
+        let told = ["bool 9", "int64 3", "float64 2", "string 5", "bool 9"];
+        assert_eq!(keys, told.map(|key| (1, key)));
+        let text = answer.spans[0].text("int64 3");
+        assert_eq!(text, Some("[1]"));
     }
 
     #[test]

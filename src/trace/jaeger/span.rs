@@ -142,10 +142,10 @@ fn span_kind(text: &str) -> Kind {
     }
 }
 
-/// A tag's value by its type; one that does not fit stays text.
-pub(super) fn value(kind: &str, json: Option<Node<'_>>) -> Value {
+/// A tag's value by its type, and whether it is of another; such a one stays text.
+pub(super) fn value(kind: &str, json: Option<Node<'_>>) -> (Value, bool) {
     let Some(json) = json else {
-        return Value::Str(String::new());
+        return (Value::Str(String::new()), false);
     };
     let typed = match kind {
         "bool" => truth(&json).map(Value::Bool),
@@ -160,11 +160,15 @@ pub(super) fn value(kind: &str, json: Option<Node<'_>>) -> Value {
             _ => None,
         },
     };
-    typed.unwrap_or_else(|| match json {
-        Node::Text(text) => Value::Str(text.into_owned()),
-        Node::Null => Value::Str(String::new()),
-        other => Value::Str(other.to_string()),
-    })
+    if let Some(value) = typed {
+        return (value, false);
+    }
+    let wants_text = !matches!(kind, "bool" | "int64" | "float64");
+    match json {
+        Node::Text(text) => (Value::Str(text.into_owned()), !wants_text),
+        Node::Null => (Value::Str(String::new()), false),
+        other => (Value::Str(other.to_string()), true),
+    }
 }
 
 fn truth(json: &Node<'_>) -> Option<bool> {

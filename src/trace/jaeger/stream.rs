@@ -250,7 +250,7 @@ impl Processes {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, raw: RawSpan<'_>) {
+    fn take(&mut self, mut raw: RawSpan<'_>) {
         let json = &raw.rest;
         let own = json
             .get("process")
@@ -261,8 +261,14 @@ impl Reading<'_> {
         let process = key
             .filter(|_| own.is_none())
             .map(|key| self.processes.number(key));
+        let mistyped = std::mem::take(&mut raw.mistyped);
         match span::read(raw, own.unwrap_or_else(|| self.unknown.clone())) {
-            Ok(span) if span.trace == self.asked => self.keep(span, process),
+            Ok(span) if span.trace == self.asked => {
+                self.answer
+                    .mistyped
+                    .extend(mistyped.into_iter().map(|key| (span.id, key)));
+                self.keep(span, process);
+            }
             Ok(_) => self.answer.foreign += 1,
             Err(problem) => self.answer.unreadable.push(problem),
         }
@@ -278,6 +284,7 @@ impl Reading<'_> {
             spans,
             foreign,
             unreadable,
+            ..
         } = &self.answer;
         spans.len() + foreign + unreadable.len() >= SPANS
     }

@@ -17,6 +17,8 @@ use crate::trace::model::{Attributes, Event, Value};
 pub(super) struct RawSpan<'a> {
     pub(super) tags: Attributes,
     pub(super) logs: Vec<Event>,
+    /// Keys of tags that hold something else than their type says.
+    pub(super) mistyped: Vec<String>,
     /// All its other fields.
     pub(super) rest: Node<'a>,
 }
@@ -24,7 +26,7 @@ pub(super) struct RawSpan<'a> {
 /// The tags of what was kept as a whole.
 pub(super) fn tags(json: Option<&Node<'_>>) -> Attributes {
     let pairs = list(json).map(|tag| {
-        let value = value(text(tag.get("type")), tag.get("value").cloned());
+        let (value, _) = value(text(tag.get("type")), tag.get("value").cloned());
         (text(tag.get("key")).to_owned(), value)
     });
     pairs.collect()
@@ -56,8 +58,16 @@ impl<'de> Visitor<'de> for SpanVisitor {
         let mut rest = Vec::with_capacity(FIELDS);
         while let Some(Key(key)) = map.next_key()? {
             match &*key {
-                "tags" => span.tags = map.next_value::<Tags>()?.0,
-                "logs" => span.logs = map.next_value::<Logs>()?.0,
+                "tags" => {
+                    let tags: Tags = map.next_value()?;
+                    span.tags = tags.items;
+                    span.mistyped.extend(tags.mistyped);
+                }
+                "logs" => {
+                    let logs: Logs = map.next_value()?;
+                    span.logs = logs.items;
+                    span.mistyped.extend(logs.mistyped);
+                }
                 _ => {
                     if rest.len() == ITEMS {
                         return Err(A::Error::custom("an object in it is too long"));
@@ -76,33 +86,55 @@ const FIELDS: usize = 9;
 
 /// A list of tags.
 #[derive(Default)]
-struct Tags(Attributes);
+struct Tags {
+    items: Attributes,
+    mistyped: Vec<String>,
+}
 
-/// A tag; of what is none, all is empty.
-struct Tag(String, Value);
+/// A tag, and whether it holds something else than its type says; of what is none, all is empty.
+struct Tag(String, Value, bool);
 
 /// A list of logs.
 #[derive(Default)]
-struct Logs(Vec<Event>);
+struct Logs {
+    items: Vec<Event>,
+    mistyped: Vec<String>,
+}
 
-/// A log.
-struct Log(Event);
+/// A log, and its fields that are not of their type.
+struct Log(Event, Vec<String>);
+
+impl Tags {
+    fn add(&mut self, Tag(key, value, mistyped): Tag) {
+        if mistyped {
+            self.mistyped.push(key.clone());
+        }
+        self.items.push((key, value));
+    }
+}
+
+impl Logs {
+    fn add(&mut self, Log(event, mistyped): Log) {
+        self.items.push(event);
+        self.mistyped.extend(mistyped);
+    }
+}
 
 impl Default for Tag {
     fn default() -> Self {
-        Self(String::new(), Value::Str(String::new()))
+        Self(String::new(), Value::Str(String::new()), false)
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self(event(None, Attributes::new()))
+        Self(event(None, Attributes::new()), Vec::new())
     }
 }
 
 /// Reads a list of these; what is no list has none.
 macro_rules! list_of {
-    ($list:ident, $item:ident, $taken:expr) => {
+    ($list:ident, $item:ident) => {
         impl<'de> Deserialize<'de> for $list {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 struct ListVisitor;
@@ -120,14 +152,14 @@ macro_rules! list_of {
                     }
 
                     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<$list, A::Error> {
-                        let mut items = Vec::new();
+                        let mut taken = $list::default();
                         while let Some(item) = list.next_element::<$item>()? {
-                            if items.len() == ITEMS {
+                            if taken.items.len() == ITEMS {
                                 return Err(A::Error::custom("a list in it is too long"));
                             }
-                            items.push($taken(item));
+                            taken.add(item);
                         }
-                        Ok($list(items))
+                        Ok(taken)
                     }
                 }
                 from.deserialize_any(ListVisitor)
@@ -136,8 +168,8 @@ macro_rules! list_of {
     };
 }
 
-list_of!(Tags, Tag, |Tag(key, value)| (key, value));
-list_of!(Logs, Log, |Log(event)| event);
+list_of!(Tags, Tag);
+list_of!(Logs, Log);
 
 impl<'de> Deserialize<'de> for Tag {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -167,8 +199,8 @@ impl<'de> Deserialize<'de> for Tag {
                         }
                     }
                 }
-                let value = value(text(Some(&kind)), said);
-                Ok(Tag(text(Some(&key)).to_owned(), value))
+                let (value, mistyped) = value(text(Some(&kind)), said);
+                Ok(Tag(text(Some(&key)).to_owned(), value, mistyped))
             }
         }
         from.deserialize_any(TagVisitor)
@@ -192,17 +224,17 @@ impl<'de> Deserialize<'de> for Log {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Log, A::Error> {
-                let (mut timestamp, mut fields) = (Node::Null, Attributes::new());
+                let (mut timestamp, mut fields) = (Node::Null, Tags::default());
                 while let Some(Key(field)) = map.next_key()? {
                     match &*field {
                         "timestamp" => timestamp = map.next_value()?,
-                        "fields" => fields = map.next_value::<Tags>()?.0,
+                        "fields" => fields = map.next_value()?,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
                 }
-                Ok(Log(event(Some(&timestamp), fields)))
+                Ok(Log(event(Some(&timestamp), fields.items), fields.mistyped))
             }
         }
         from.deserialize_any(LogVisitor)

@@ -4,14 +4,14 @@ use std::error::Error;
 
 use super::Rule;
 use crate::verify::evidence::Evidence;
-use crate::verify::finding::{Finding, Outcome, Severity, count};
+use crate::verify::finding::{Finding, Outcome, Severity, count, steers};
 
 pub(super) const RULE: Rule = Rule {
     id: "T001",
     name: "trace-found",
     severity: Severity::Error,
     proves: "it was stored",
-    fails: "no span is there; spans that cannot be read are a warning",
+    fails: "no span is there; spans that cannot be read, and tags that are not of their type, are a warning",
     mend: "see whether the build exported to this Jaeger, and whether it has dropped the trace since",
     check,
 };
@@ -29,8 +29,29 @@ fn check(evidence: &Evidence<'_>) -> Outcome {
                 .note("first", first.clone()),
         );
     }
+    if let Some((_, first)) = evidence.mistyped.first() {
+        let number = count(evidence.mistyped.len(), "tag holds", "tags hold");
+        let key: String = first
+            .chars()
+            .filter(|c| !steers(*c))
+            .take(KEY_CHARS)
+            .collect();
+        findings.push(
+            Finding::new(format!("{number} something else than the type says"))
+                .warn()
+                .about_ids(evidence.mistyped.iter().map(|(span, _)| *span))
+                .expected("a value of the tag's type")
+                .note("first", format!("`{key}`"))
+                .help(
+                    "look for a proxy or a converter that changes types; the tag is read as text",
+                ),
+        );
+    }
     Outcome::of(findings)
 }
+
+/// How much of a tag's key is shown, in characters.
+const KEY_CHARS: usize = 64;
 
 fn absent(evidence: &Evidence<'_>) -> Finding {
     if let Some(error) = evidence.error {

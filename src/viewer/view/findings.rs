@@ -60,6 +60,7 @@ pub fn findings(target: &Target, spans: &[Span]) -> Findings {
         spans: spans.to_vec(),
         foreign: 0,
         unreadable: Vec::new(),
+        mistyped: Vec::new(),
     };
     let mut findings = Findings::default();
     for (rule, outcome) in judge(target, &answer, None, Tolerance::default()).outcomes {
