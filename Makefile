@@ -47,11 +47,11 @@ bench: ## dagger against its peers, each pair in one run
 	@tests/bench/export_throughput.py
 	@tests/bench/trace_cost.py
 	@tests/bench/serve.py
-	@tests/bench/verify_scale.py
 	@tests/bench/monorepo.py
 	@tests/bench/context_rss.py
 	@tests/bench/page.py
 	cargo bench --locked --bench progress
+	@tests/bench/verify_scale.py
 
 bed-up: ## start a test bed by hand (BED=folder SERVICES="jaeger buildkitd:udp")
 	@tests/testbed/up "$(BED)" $(SERVICES)
