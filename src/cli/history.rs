@@ -141,6 +141,9 @@ async fn list(args: &LsArgs, client: &Client, out: &mut impl Write) -> Result<()
         ..HistoryFilter::default()
     };
     let mut records = client.history(&filter).await.map_err(refused)?;
+    // The daemon sends builds that run whatever the filter is.
+    let run = filter.filters.is_empty() || filter.filters.iter().any(|text| lets_run(text));
+    records.retain(|record| run || record.state != BuildState::Running);
     // Older daemons know no limit.
     records.truncate(usize::from(args.limit));
     Ok(show::records(
@@ -165,6 +168,24 @@ fn operators(text: &str) -> String {
         last = letter;
     }
     out
+}
+
+/// Can a build that runs match this filter, as the daemon writes it?
+///
+/// Source: `adaptHistoryRecord` of `moby/buildkit/solver/llbsolver/history/filter.go`.
+fn lets_run(filter: &str) -> bool {
+    filter.split(',').all(|field| {
+        let Some(condition) = field.trim().strip_prefix("status") else {
+            return true;
+        };
+        let (operator, value) = condition.split_at(condition.len().min(2));
+        let running = value.trim_matches('"') == "running";
+        match operator {
+            "==" => running,
+            "!=" => !running,
+            _ => true,
+        }
+    })
 }
 
 async fn pin(
@@ -307,6 +328,24 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(operators(given), sent);
+        }
+    }
+
+    #[test]
+    fn a_build_that_runs_is_shown_where_its_state_is_not_excluded() {
+        for (filter, shown) in [
+            ("status==running", true),
+            ("status==\"running\"", true),
+            ("status!=error", true),
+            ("status~=run.*", true),
+            ("ref==abc,duration>1m", true),
+            ("", true),
+            ("status==error", false),
+            ("duration>1m, status==completed", false),
+            ("status!=running", false),
+            ("status==", false),
+        ] {
+            assert_eq!(lets_run(filter), shown, "{filter}");
         }
     }
 

@@ -16,13 +16,13 @@ const WORTH: Duration = Duration::from_millis(100);
 /// A build in a few figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Steps that the daemon told of.
+    /// Steps that began, as spans have it: the daemon tells also of some that nothing needs in the end.
     pub(super) steps: usize,
     /// Their results were there already.
     pub(super) cached: usize,
     /// They failed by themselves.
     pub(super) failed: usize,
-    /// They were stopped, or never begun.
+    /// They were stopped.
     pub(super) cancelled: usize,
     /// From the first start to the last end.
     pub(super) spent: Duration,
@@ -38,7 +38,7 @@ impl Summary {
         let mut summary = Self::default();
         let mut ran: Vec<(&Step, Duration)> = Vec::new();
         let (mut first, mut last) = (None, None);
-        for step in steps.iter() {
+        for step in steps.iter().filter(|step| step.started()) {
             let vertex = &step.vertex;
             summary.steps += 1;
             summary.failed += usize::from(vertex.failed());
@@ -157,7 +157,7 @@ mod tests {
         };
         assert_eq!(
             found.lines(&outcome),
-            ["4 steps, 1 failed, 2 canceled, in 2.6s"]
+            ["3 steps, 1 failed, 1 canceled, in 2.6s"]
         );
     }
 

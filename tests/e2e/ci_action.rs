@@ -133,8 +133,10 @@ fn the_step_passes_on_a_whole_trace_and_fails_where_dagger_does() {
         ("trace", "0123456789abcdef0123456789abcdef"),
         ("timeout", "1s"),
     ];
-    assert_eq!(code(&step(&run, dir, &none)), 4);
+    let nowhere = step(&run, dir, &none);
+    assert_eq!(code(&nowhere), 4, "{nowhere:?}");
     assert_eq!(code(&step(&run, dir, &[("strict", "yes")])), 2);
+    assert_eq!(code(&step(&run, dir, &[("trace", "--help")])), 2);
     let hostile = [("trace", "$(touch made); touch made")];
     assert_eq!(code(&step(&run, dir, &hostile)), 2);
     assert!(!dir.join("made").exists());

@@ -28,14 +28,16 @@ impl Project {
     /// `script` is what the action `test` runs: to change it leaves the plan as it is. `steps`: so many more
     /// that can be cached.
     fn new(script: &str, steps: usize) -> Self {
-        let salt = format!("{:?}", std::time::SystemTime::now());
+        let salt = std::process::id().to_string() + script.trim() + &steps.to_string();
+        // What no other test builds: of steps under way for two builds the daemon makes one.
+        let only_ours: String = salt.chars().filter(char::is_ascii_alphanumeric).collect();
         let lines: String = (0..steps)
             .map(|line| format!("RUN true {line} '{salt}'\n"))
             .collect();
         let context = Context::new("FROM scratch\n")
             .with(
                 "base/Dockerfile",
-                &format!("FROM scratch\nADD rootfs.tar /\nENV PATH=/bin:/usr/bin\n{lines}"),
+                &format!("FROM scratch\nWORKDIR /{only_ours}\nADD rootfs.tar /\nENV PATH=/bin:/usr/bin\nWORKDIR /\n{lines}"),
             )
             .with("scripts/test.sh", script)
             .with(
@@ -160,8 +162,8 @@ fn the_examples_of_the_documentation_hold_of_real_builds() {
     assert_eq!(compared(&report), 2, "{report:#}");
 }
 
-/// Seconds that the action `test` takes.
-const USUAL: f64 = 3.0;
+/// Seconds that the action `test` takes: long against what a busy machine adds to it.
+const USUAL: f64 = 4.0;
 
 #[test]
 fn a_step_that_takes_30_percent_more_than_in_ten_runs_is_found_and_ten_usual_ones_are_not() {
@@ -171,9 +173,9 @@ fn a_step_that_takes_30_percent_more_than_in_ten_runs_is_found_and_ten_usual_one
         "version: 1\n\
          baseline:\n  \
            compare:\n  \
-           - {select: '\"dagger up\":root', slower: {ratio: 15%, floor: 500ms}}\n  \
-           - {name: test, select: '\"action test\"', slower: {ratio: 15%, floor: 500ms}}\n  \
-           - {name: lint, select: '\"action lint\"', slower: {ratio: 15%, floor: 500ms}}\n",
+           - {select: '\"dagger up\":root', slower: {ratio: 22%, floor: 900ms}}\n  \
+           - {name: test, select: '\"action test\"', slower: {ratio: 22%, floor: 900ms}}\n  \
+           - {name: lint, select: '\"action lint\"', slower: {ratio: 22%, floor: 900ms}}\n",
     );
     // Cold each time, since a cached step takes no time.
     for run in 0..20 {

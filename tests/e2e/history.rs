@@ -118,7 +118,10 @@ fn a_failed_build_says_why_and_one_that_runs_is_followed() {
         .json();
     let failed = failed["builds"].as_array().expect("builds");
     assert!(failed.iter().any(|build| build["build"] == bad.as_str()));
-    assert!(failed.iter().all(|build| build["state"] == "failed"));
+    assert!(
+        failed.iter().all(|build| build["state"] == "failed"),
+        "{failed:#?}"
+    );
 
     let wrong = history(&["ls", "--filter", "status%error"]).expect(2);
     assert!(
@@ -130,15 +133,18 @@ fn a_failed_build_says_why_and_one_that_runs_is_followed() {
     let context = Context::new(
         "FROM scratch\nADD rootfs.tar /\nENV PATH=/bin:/usr/bin\nRUN echo patience; sleep 3; echo it is over\n",
     );
-    let (child, state) = Dagger::up(context.path(), Engine::Mute, &["--no-cache"]).spawn();
+    // Others build on this daemon too.
+    let args = ["--no-cache", "--build-arg=WHOSE=ours"];
+    let (child, state) = Dagger::up(context.path(), Engine::Mute, &args).spawn();
     let running = wait_for(|| {
         let list = history(&["ls", "--running", "--format", "json"])
             .expect(0)
             .json();
         let builds = list["builds"].as_array().cloned().unwrap_or_default();
-        builds
+        let ours = builds
             .iter()
-            .find_map(|build| Some(build["build"].as_str()?.to_owned()))
+            .find(|build| build["attrs"]["build-arg:WHOSE"] == "ours");
+        Some(ours?["build"].as_str()?.to_owned())
     });
     let refused = history(&["rm", &running]).expect(2);
     assert!(refused.stderr.contains("still runs"), "{}", refused.stderr);

@@ -4,6 +4,8 @@
 //! Like it is what did the same on the same engine and found as much in its cache: a cold build is always
 //! slower than a warm one, and a failed one is over too soon.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{VerifyContext, VerifyError};
@@ -206,22 +208,29 @@ impl Likeness {
             let mut said = spans.iter().filter_map(|span| span.text(key));
             said.next().map(str::to_owned)
         };
-        // What the daemon does for itself is never cached.
-        let steps = spans.iter().filter(|span| {
+        // What the daemon does for itself is never cached. A step that several actions share was in the
+        // cache if it was for the first of them as well: whether it was for the others is a matter of moments.
+        let mut found: HashMap<&str, bool> = HashMap::new();
+        for span in spans {
             let internal = ["[internal]", "exporting", "importing", "local://"];
-            span.attribute("vertex").is_some()
-                && !internal.iter().any(|begin| span.name.starts_with(begin))
-        });
-        let (mut all, mut cached) = (0_usize, 0_usize);
-        for step in steps {
-            all += 1;
-            cached += usize::from(step.flag("buildkit.cached") == Some(true));
+            let step = span.text("vertex").zip(span.flag("buildkit.cached"));
+            let Some((vertex, cached)) = step else {
+                continue;
+            };
+            if !internal.iter().any(|begin| span.name.starts_with(begin)) {
+                *found.entry(vertex).or_insert(true) &= cached;
+            }
         }
+        let (all, cached) = (
+            found.len(),
+            found.values().filter(|cached| **cached).count(),
+        );
         Self {
             engine: text("buildkit.address"),
             worker: text("buildkit.worker"),
             cache: match (cached, all) {
-                (cached, all) if cached.saturating_mul(10) <= all => Cache::Cold,
+                // A few are in the cache of a daemon that has just built the same, even if that is not to be used.
+                (cached, all) if cached.saturating_mul(3) <= all => Cache::Cold,
                 (cached, all) if cached.saturating_mul(10) >= all.saturating_mul(9) => Cache::Warm,
                 _ => Cache::Partly,
             },
@@ -236,4 +245,38 @@ fn says<'a>(spans: &'a [Span], key: &str) -> Option<&'a str> {
         crate::trace::model::Value::Str(text) => Some(text.as_str()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::critical_path::tests::span;
+    use crate::trace::model::Value;
+
+    fn steps(steps: &[(&str, bool)]) -> Cache {
+        let step = |(vertex, cached): &(&str, bool)| {
+            let mut step = span(2, 1, 0, 1);
+            step.attributes = vec![
+                ("vertex".into(), Value::Str((*vertex).into())),
+                ("buildkit.cached".into(), Value::Bool(*cached)),
+            ];
+            step
+        };
+        Likeness::of(&steps.iter().map(step).collect::<Vec<_>>()).cache
+    }
+
+    #[test]
+    fn a_step_that_ran_for_one_action_was_not_in_the_cache_for_any() {
+        assert_eq!(steps(&[("a", false), ("b", false)]), Cache::Cold);
+        assert_eq!(
+            steps(&[("a", true), ("a", false), ("a", true), ("b", false)]),
+            Cache::Cold
+        );
+        assert_eq!(
+            steps(&[("a", true), ("b", false), ("c", false)]),
+            Cache::Cold
+        );
+        assert_eq!(steps(&[("a", true), ("b", false)]), Cache::Partly);
+        assert_eq!(steps(&[("a", true), ("a", true)]), Cache::Warm);
+    }
 }

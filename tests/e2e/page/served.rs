@@ -62,7 +62,6 @@ fn real_runs_are_compared_and_their_plan_is_drawn() {
         .run()
         .expect(0);
     let trace = after.trace();
-    // The engine may tell of a step twice, for other builds than this one share it.
     let steps = after
         .stderr
         .lines()
