@@ -21,7 +21,7 @@ endef
 BED ?= $(cache)/dagger/bed
 SERVICES ?= jaeger buildkitd
 
-.PHONY: help demo test lint bench bed-up bed-down clean
+.PHONY: help demo test lint static image bench bed-up bed-down clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,14 @@ test: ## all checks, then all tests against real daemons
 lint: ## format, clippy, licences, advisories, shell scripts
 	$(ours)
 	@tests/lint
+
+static: ## a dagger that needs no library of the machine it runs on
+	$(ours)
+	@packaging/static
+
+image: ## the same in an image, built by itself: dagger-image.tar, for docker load
+	$(ours)
+	@packaging/image
 
 bench: ## dagger against its peers, each pair in one run
 	$(ours)

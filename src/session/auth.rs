@@ -18,6 +18,7 @@ use crate::proto::auth::{
 };
 
 pub use config::DockerConfig;
+pub(super) use config::names;
 use config::{Cached, Credentials};
 
 /// Answers questions for credentials.

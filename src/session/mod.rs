@@ -9,6 +9,8 @@ mod auth;
 mod callback;
 mod content;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod metadata;
 mod mode;

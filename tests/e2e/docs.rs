@@ -164,6 +164,7 @@ fn pages() -> Vec<std::path::PathBuf> {
     let mut found = vec![
         root.join("README.md"),
         root.join("CHANGELOG.md"),
+        root.join("fuzz/README.md"),
         root.join("tests/testbed/README.md"),
         root.join("tests/browser/README.md"),
     ];

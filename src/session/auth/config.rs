@@ -122,13 +122,7 @@ impl Cached {
         {
             return Ok(found);
         }
-        // Old entries have a scheme and a path.
-        let same = |entry: &str| hostname(entry) == hostname(key);
-        let entry = file.auths.get(key).or_else(|| {
-            let mut named = file.auths.iter().filter(|(name, _)| same(name));
-            named.next().map(|(_, entry)| entry)
-        });
-        entry.map_or_else(|| Ok(Credentials::default()), |entry| entry.read(host))
+        file.credentials(key, host)
     }
 
     async fn file(&self) -> Result<Option<File>, SessionError> {
@@ -156,6 +150,28 @@ impl Cached {
             ))
         })
     }
+}
+
+impl File {
+    /// What stands in the file itself.
+    fn credentials(&self, key: &str, host: &str) -> Result<Credentials, SessionError> {
+        // Old entries have a scheme and a path.
+        let same = |entry: &str| hostname(entry) == hostname(key);
+        let entry = self.auths.get(key).or_else(|| {
+            let mut named = self.auths.iter().filter(|(name, _)| same(name));
+            named.next().map(|(_, entry)| entry)
+        });
+        entry.map_or_else(|| Ok(Credentials::default()), |entry| entry.read(host))
+    }
+}
+
+/// Does this text of a `config.json` name someone for `host`? No helper is asked.
+pub(in crate::session) fn names(text: &[u8], host: &str) -> bool {
+    let file: Result<File, _> = serde_json::from_slice(text);
+    file.is_ok_and(|file| {
+        file.credentials(host, host)
+            .is_ok_and(|found| found != Credentials::default())
+    })
 }
 
 impl Entry {

@@ -14,4 +14,5 @@ mod tests;
 mod walk;
 
 pub(super) use filter::Wanted;
+pub(super) use patterns::Patterns;
 pub(super) use sender::send;

@@ -8,7 +8,7 @@ use crate::session::error::SessionError;
 
 /// A list of patterns; later ones overrule earlier ones.
 #[derive(Debug)]
-pub(super) struct Patterns(Vec<Pattern>);
+pub(in crate::session) struct Patterns(Vec<Pattern>);
 
 /// One pattern.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ enum Shape {
 
 /// Which patterns matched a directory: what is below it need not be asked again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Matched(Vec<bool>);
+pub(in crate::session) struct Matched(Vec<bool>);
 
 impl Patterns {
-    pub(super) fn new(texts: &[String]) -> Result<Self, SessionError> {
+    pub(in crate::session) fn new(texts: &[String]) -> Result<Self, SessionError> {
         let texts = texts
             .iter()
             .map(|text| text.trim())
@@ -48,7 +48,11 @@ impl Patterns {
 
     /// Does the list match `path`? `parent` is what the directory above gave; the result is what
     /// entries below `path` are given.
-    pub(super) fn matches(&self, path: &str, parent: Option<&Matched>) -> (bool, Matched) {
+    pub(in crate::session) fn matches(
+        &self,
+        path: &str,
+        parent: Option<&Matched>,
+    ) -> (bool, Matched) {
         let mut matched = false;
         let mut each = Vec::with_capacity(self.0.len());
         for (index, pattern) in self.0.iter().enumerate() {

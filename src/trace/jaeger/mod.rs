@@ -19,3 +19,4 @@ pub mod write;
 pub use client::JaegerClient;
 pub use decode::{Answer, Broken, decode};
 pub use url::{DEFAULT_QUERY_URL, QueryUrl, Sought, split_trace_url};
+pub use v3::decode_v3;

@@ -16,7 +16,7 @@ use crate::trace::otlp;
 ///
 /// # Errors
 /// When the bytes are not JSON, or JSON that this API does not send.
-pub(super) fn decode_v3(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Broken> {
+pub fn decode_v3(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Broken> {
     begins_as_json(body)?;
     let mut found = Answer::default();
     // Some versions send a large trace in several pieces.
