@@ -13,6 +13,7 @@ define ours
 @mkdir -p "$(CARGO_TARGET_DIR)"; \
 if [[ "$$(cat "$(CARGO_TARGET_DIR)/checkout" 2>/dev/null)" != "$(CURDIR)" ]]; then \
 	cargo clean --quiet --package dagger; cargo clean --quiet --release --package dagger; \
+	rm -rf "$(CARGO_TARGET_DIR)"/*-linux-*/*/.fingerprint/dagger-*; \
 	echo "$(CURDIR)" >"$(CARGO_TARGET_DIR)/checkout"; \
 fi
 endef
@@ -34,6 +35,7 @@ test: ## all checks, then all tests against real daemons
 	$(ours)
 	@tests/testbed/provision >/dev/null
 	@tests/lint
+	@packaging/static --debug --or-glibc >/dev/null
 	cargo test --locked --tests
 
 lint: ## format, clippy, licences, advisories, shell scripts

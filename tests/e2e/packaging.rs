@@ -80,7 +80,7 @@ fn the_static_binary_builds_where_there_is_nothing_else() {
         succeeds(command)
     };
     assert_eq!(text(&inside(&["--version"]).stdout).trim(), version());
-    inside(&["up", "-o", "local:/out", "/hello"]);
+    inside(&["up", "--daemon-spans=import", "-o", "local:/out", "/hello"]);
     let built = root.path().join("out/srv/loud.txt");
     assert_eq!(std::fs::read_to_string(built).unwrap(), "HELLO\n");
     inside(&["trace", "verify"]);
