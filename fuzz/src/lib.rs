@@ -45,7 +45,10 @@ pub fn jaeger_v1(data: &[u8]) {
     };
     assert!(answer.spans.iter().all(|span| span.trace == asked));
     // What is written of it is read back.
-    let text = format!("{{\"data\":[{}]}}", jaeger::write::to_json(asked, &answer.spans));
+    let text = format!(
+        "{{\"data\":[{}]}}",
+        jaeger::write::to_json(asked, &answer.spans)
+    );
     let again = answered(jaeger::decode(text.as_bytes(), asked));
     let again = again.map_or(0, |answer| answer.spans.len());
     assert_eq!(again, answer.spans.len());
