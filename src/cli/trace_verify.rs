@@ -9,6 +9,7 @@ pub(super) mod expected;
 mod former;
 mod reports;
 mod secrets;
+mod settle;
 mod source;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ use crate::verify::{Held, Profile, Target, Tolerance, judge_with};
 
 use super::{duration, trace_rules};
 use reports::ReportTo;
+use settle::Settling;
 pub(super) use source::SourceArgs;
 use source::{Opened, open};
 
@@ -320,6 +322,12 @@ pub async fn run(
     let mut patience = args.patience();
     patience.no_wait |= !reader.grows();
     let mut line = WaitingLine::new(target.trace, context.stderr_live);
+    let settling = match reader.jaeger() {
+        Some(jaeger) if !patience.no_wait => {
+            Settling::begin(target.trace, jaeger.url(), args.timeout, context)
+        }
+        _ => None,
+    };
     let waited = {
         let stderr = &mut *context.stderr;
         wait(&reader, &target, &patience, random, |progress| {
@@ -331,6 +339,15 @@ pub async fn run(
     };
     if let Some(text) = line.finish(&waited) {
         say(context.stderr, &text);
+    }
+    let sent = match settling {
+        Some(settling) => settling.end().await,
+        None => 0,
+    };
+    if sent > 0 {
+        let sent =
+            format!("{sent} spans of the daemon had not come by themselves: they were sent\n");
+        say(context.stderr, &sent);
     }
     let baseline = match (args.baseline, expectations.baseline.clone()) {
         (Some(runs), Some(baseline)) => Some(Baseline {

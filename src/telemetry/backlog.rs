@@ -13,7 +13,7 @@ use super::settings::Destination;
 use crate::trace::model::Resource;
 use crate::trace::ns;
 use crate::trace::report::SpoolReport;
-use crate::trace::store::{Store, StoreError};
+use crate::trace::store::{Store, StoreError, Wanted};
 
 /// Longer than any run: it is ended by the run's end.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -90,7 +90,7 @@ fn deliver(
         destinations,
         resource,
         query_url: local.query_url.as_ref(),
-        run: None,
+        of: Wanted::default(),
         until: Instant::now() + LONGEST,
         stop: &|| stop.load(Ordering::Relaxed),
     };

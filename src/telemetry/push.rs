@@ -13,7 +13,7 @@ use super::settings::Destination;
 use crate::trace::jaeger::{JaegerClient, QueryUrl};
 use crate::trace::model::{Resource, Span, SpanId, TraceId};
 use crate::trace::ns;
-use crate::trace::store::{Claim, Claimed, RunId, SpoolRoute, Store, StoreError};
+use crate::trace::store::{Claim, Claimed, SpoolRoute, Store, StoreError, Wanted};
 
 /// How long Jaeger may take to say what it has of one trace.
 const ASK: Duration = Duration::from_secs(5);
@@ -28,8 +28,8 @@ pub struct Push<'a> {
     pub resource: &'a Resource,
     /// Where Jaeger can be asked what it has.
     pub query_url: Option<&'a QueryUrl>,
-    /// Of this run only.
-    pub run: Option<RunId>,
+    /// Which of them.
+    pub of: Wanted,
     /// No batch is begun later.
     pub until: Instant,
     /// Nor when this is true.
@@ -87,7 +87,7 @@ impl Push<'_> {
         while !(self.stop)() && Instant::now() < self.until {
             let claimed = self
                 .store
-                .claim(&route, self.run, claim, BATCH_SPANS, ns::now())?;
+                .claim(&route, self.of, claim, BATCH_SPANS, ns::now())?;
             if claimed.is_empty() {
                 break;
             }

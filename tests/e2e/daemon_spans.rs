@@ -73,6 +73,26 @@ fn of_one_that_exports_nowhere_we_send_them_once_that_is_known() {
 }
 
 #[test]
+fn to_verify_the_first_trace_makes_it_whole() {
+    let context = Context::three_stages("daemon-verified");
+    let state = tempfile::tempdir().unwrap();
+    for (engine, sent) in [(Engine::Mute, true), (Engine::Http, false)] {
+        let run = up(&context, engine, state.path());
+        assert!(!daemon(state.path()).imported);
+        let verify = Dagger::new(Path::new("/"), &["trace", "verify", &run.trace()])
+            .with_collector()
+            .env("XDG_STATE_HOME", &state.path().display().to_string());
+        let verified = verify.run().expect(0);
+        let told = verified.stderr.contains("had not come by themselves");
+        assert_eq!(told, sent, "{}", verified.stderr);
+        assert_there_once(state.path(), &run);
+        assert_eq!(daemon(state.path()).imported, sent);
+    }
+    up(&context, Engine::Mute, state.path());
+    assert!(daemon(state.path()).imported, "it is known now");
+}
+
+#[test]
 fn of_one_that_exports_itself_we_send_none() {
     let context = Context::three_stages("daemon-http");
     let state = tempfile::tempdir().unwrap();

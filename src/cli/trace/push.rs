@@ -15,7 +15,7 @@ use crate::progress::clean;
 use crate::telemetry::{Push, Pushed, Settings};
 use crate::trace::ns;
 use crate::trace::report::RouteReport;
-use crate::trace::store::{Run, RunId, SpoolRoute, State, Store, Waiting};
+use crate::trace::store::{Run, RunId, SpoolRoute, State, Store, Waiting, Wanted};
 
 /// How often it is looked whether another process has done what it had begun.
 const LOOK: Duration = Duration::from_millis(100);
@@ -131,7 +131,10 @@ impl Task<'_> {
                 destinations: &self.settings.destinations,
                 resource: &self.settings.resource,
                 query_url: query_url.as_ref(),
-                run: *run,
+                of: Wanted {
+                    run: *run,
+                    ..Wanted::default()
+                },
                 until: self.until,
                 stop: &|| failed.load(Ordering::Relaxed),
             };

@@ -32,4 +32,4 @@ pub use open::Store;
 pub use retention::{Limits, Pruned};
 pub use runs::{NewRun, Run, RunFilter, RunId, State};
 pub use search::{Dependency, Operation, SpanFilter};
-pub use spool::{Asked, Claimed, Outgoing, SpoolLimits, SpoolRoute, Waiting};
+pub use spool::{Asked, Claimed, Outgoing, SpoolLimits, SpoolRoute, Waiting, Wanted};

@@ -47,6 +47,15 @@ pub struct Asked {
     pub due_ns: u64,
 }
 
+/// Which of the spans that wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Those of this run.
+    pub run: Option<RunId>,
+    /// Those that an engine may have sent itself.
+    pub engines_only: bool,
+}
+
 /// A span that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
@@ -73,6 +82,8 @@ pub struct Waiting {
     pub spans: u64,
     /// How many of them another process is sending that began to push.
     pub in_hand: u64,
+    /// How many of them an engine may have sent itself.
+    pub of_engines: u64,
     /// Since when the first of them waits, in nanoseconds since the epoch.
     pub since_ns: u64,
     /// From when on the last of them may be sent, in nanoseconds since the epoch.
@@ -110,15 +121,15 @@ impl Store {
         })
     }
 
-    /// Claims spans that wait for a destination, `most` of them, of one run if it is given; so no other
-    /// process sends them too. Claims of processes that are gone count as none.
+    /// Claims spans that wait for a destination, `most` of them; so no other process sends them too. Claims of
+    /// processes that are gone count as none.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn claim(
         &self,
         route: &SpoolRoute,
-        run: Option<RunId>,
+        of: Wanted,
         claim: &Claim,
         most: usize,
         now_ns: u64,
@@ -131,6 +142,7 @@ impl Store {
                     (SELECT trace, span FROM spool
                      WHERE kind = ?3 AND address = ?4 AND claim IS NULL
                        AND (?5 IS NULL OR run = ?5) AND due_ns <= ?2
+                       AND (?7 = 0 OR engine IS NOT NULL)
                      LIMIT ?6)
                  RETURNING trace, span, uncertain, engine",
             )?;
@@ -140,8 +152,9 @@ impl Store {
                     ns(now_ns),
                     route.route.word(),
                     route.address,
-                    run.map(|run| run.0),
+                    of.run.map(|run| run.0),
                     i64::try_from(most).unwrap_or(i64::MAX),
+                    of.engines_only,
                 ],
                 |row| {
                     Ok(Claimed {

@@ -101,7 +101,7 @@ impl Store {
             free_stale(connection, now_ns)?;
             connection
                 .prepare_cached(
-                    "SELECT kind, address, run, trace, count(*), count(claim), min(since_ns), max(due_ns)
+                    "SELECT kind, address, run, trace, count(*), count(claim), min(since_ns), max(due_ns), count(engine)
                      FROM spool WHERE claim IS NULL OR claim LIKE ? || '%'
                      GROUP BY kind, address, run ORDER BY min(since_ns), run",
                 )?
@@ -162,6 +162,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
         in_hand: unsigned(row.get(5)?),
         since_ns: unsigned(row.get(6)?),
         due_ns: unsigned(row.get(7)?),
+        of_engines: unsigned(row.get(8)?),
     })
 }
 

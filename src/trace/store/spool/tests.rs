@@ -51,8 +51,12 @@ fn what_waits_is_claimed_by_one() {
     waits_for(&store, &["h"]);
     let other = Store::open(dir.path()).unwrap();
     let (us, them) = (Claim::push(), Claim::push());
-    let ours = store.claim(&route("h"), None, &us, 1, 7).unwrap();
-    let theirs = other.claim(&route("h"), None, &them, 9, 7).unwrap();
+    let ours = store
+        .claim(&route("h"), Wanted::default(), &us, 1, 7)
+        .unwrap();
+    let theirs = other
+        .claim(&route("h"), Wanted::default(), &them, 9, 7)
+        .unwrap();
     assert_eq!((ours.len(), theirs.len()), (1, 1));
     assert_ne!(ours, theirs);
     assert_eq!(store.waiting(8).unwrap()[0].in_hand, 2);
@@ -60,7 +64,9 @@ fn what_waits_is_claimed_by_one() {
     store
         .delivered(&route("h"), &us, &keys(&ours), true)
         .unwrap();
-    let again = store.claim(&route("h"), None, &us, 9, 9).unwrap();
+    let again = store
+        .claim(&route("h"), Wanted::default(), &us, 9, 9)
+        .unwrap();
     assert_eq!(again, theirs);
     // Of another's claim nothing can be taken off.
     other
@@ -74,7 +80,18 @@ fn a_delivery_is_written_into_the_runs_record() {
     let (_dir, store) = store();
     let run = waits_for(&store, &["h"]);
     let claim = Claim::push();
-    let claimed = store.claim(&route("h"), Some(run), &claim, 9, 7).unwrap();
+    let claimed = store
+        .claim(
+            &route("h"),
+            Wanted {
+                run: Some(run),
+                ..Wanted::default()
+            },
+            &claim,
+            9,
+            7,
+        )
+        .unwrap();
     assert!(claimed.iter().all(|one| one.uncertain));
     let keys = keys(&claimed);
     let (first, second) = keys.split_at(1);
@@ -88,7 +105,9 @@ fn a_delivery_is_written_into_the_runs_record() {
     assert!(report.error.is_some());
     store.refused(&route("h"), &claim, second, false).unwrap();
     store.release(&claim).unwrap();
-    let claimed = store.claim(&route("h"), None, &claim, 9, 8).unwrap();
+    let claimed = store
+        .claim(&route("h"), Wanted::default(), &claim, 9, 8)
+        .unwrap();
     assert!(!claimed[0].uncertain);
     store.delivered(&route("h"), &claim, second, true).unwrap();
     assert!(of(run).clean(), "{:?}", of(run));
@@ -105,7 +124,7 @@ fn what_waits_for_two_addresses_is_readdressed_once() {
         .unwrap();
     assert_eq!(store.spooled(run).unwrap(), [(new.clone(), 2)]);
     let claim = Claim::push();
-    let claimed = store.claim(&new, None, &claim, 9, 8).unwrap();
+    let claimed = store.claim(&new, Wanted::default(), &claim, 9, 8).unwrap();
     store
         .delivered(&new, &claim, &keys(&claimed), true)
         .unwrap();
@@ -161,8 +180,18 @@ fn what_an_engine_may_send_itself_is_due_later_and_no_loss_of_ours() {
     store.release(&outgoing.claim).unwrap();
     assert_eq!(store.spooled(run).unwrap(), []);
     let claim = Claim::push();
-    assert_eq!(store.claim(&route("h"), None, &claim, 9, 99).unwrap(), []);
-    let claimed = store.claim(&route("h"), None, &claim, 9, 100).unwrap();
+    assert_eq!(
+        store
+            .claim(&route("h"), Wanted::default(), &claim, 9, 99)
+            .unwrap(),
+        []
+    );
+    assert_eq!(store.waiting(7).unwrap()[0].of_engines, 1);
+    let engines = Wanted {
+        engines_only: true,
+        ..Wanted::default()
+    };
+    let claimed = store.claim(&route("h"), engines, &claim, 9, 100).unwrap();
     assert_eq!(claimed[0].engine.as_deref(), Some("tcp://e"));
     // It had come by itself: the record has nothing to add.
     store
@@ -203,8 +232,14 @@ fn the_oldest_are_dropped_and_what_is_being_sent_stays() {
     };
     assert_eq!(store.trim_spool(&most(3), 9).unwrap(), 1);
     let claim = Claim::push();
-    let held = store.claim(&route("a"), None, &claim, 1, 9).unwrap().len()
-        + store.claim(&route("b"), None, &claim, 1, 9).unwrap().len();
+    let held = store
+        .claim(&route("a"), Wanted::default(), &claim, 1, 9)
+        .unwrap()
+        .len()
+        + store
+            .claim(&route("b"), Wanted::default(), &claim, 1, 9)
+            .unwrap()
+            .len();
     let old = SpoolLimits {
         spans: None,
         since_ns: Some(6),
