@@ -1,5 +1,6 @@
 //! The daemon's own spans of a build: taken from its history right after the build, for the local trace,
-//! and for Jaeger if the daemon does not send them there itself.
+//! and for Jaeger if the daemon does not send them there itself. What the history says of the build beside
+//! them is kept with the run, for `verify`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use tracing::{Instrument, debug, field::Empty, info_span};
 
 use super::engine_memory;
 use super::traced::Traced;
-use crate::buildkit::{Asked, BlobError, BuildState, Client};
+use crate::buildkit::{Asked, BlobError, BuildRecord, BuildState, Client};
 use crate::engine::{self, Connection, EngineSettings};
 use crate::telemetry::{DaemonExport, DaemonSpans, Decision, Known, RemoteParent, Share};
 use crate::trace::model::{Span, SpanId, TraceId};
-use crate::trace::report::DaemonReport;
+use crate::trace::report::{BuildEnd, BuildReport, DaemonReport};
 use crate::trace::spanstub;
 
 /// How long it may take in all; the build is done, and people wait.
@@ -66,11 +67,11 @@ impl From<DaemonSpansArg> for DaemonSpans {
 pub(super) struct Daemon {
     asked: DaemonSpans,
     address: String,
-    found: JoinHandle<Found>,
+    found: JoinHandle<Exports>,
 }
 
 /// What was found out: by the daemon's variables, and by what was seen in Jaeger before.
-type Found = (Option<DaemonExport>, Option<bool>);
+type Exports = (Option<DaemonExport>, Option<bool>);
 
 impl Daemon {
     /// Begins to find out.
@@ -117,21 +118,21 @@ impl Daemon {
         let telemetry = &traced.telemetry;
         let work = async {
             let read = read(client, &builds, telemetry.trace_id());
-            let (spans, found) = tokio::join!(read, self.found);
+            let (read, found) = tokio::join!(read, self.found);
             let (export, mut seen) = found.unwrap_or_default();
             let open = self.asked == DaemonSpans::Auto && export != Some(DaemonExport::Nowhere);
-            if let (true, None, Ok(spans)) = (open, seen, &spans) {
-                seen = engine_memory::look(telemetry, &self.address, spans).await;
+            if let (true, None, None) = (open, seen, read.error()) {
+                seen = engine_memory::look(telemetry, &self.address, &read.spans).await;
             }
-            (spans, export, seen)
+            (read, export, seen)
         };
         let taken = tokio::time::timeout(DEADLINE, work)
             .instrument(span.clone())
             .await;
-        let (spans, export, seen) = taken.unwrap_or_else(|_| {
+        let (read, export, seen) = taken.unwrap_or_else(|_| {
             abort.abort();
             let late = format!("not read within {} s", DEADLINE.as_secs());
-            (Err(late), None, None)
+            (Read::failed(late), None, None)
         });
         let known = Known {
             export: export.as_ref(),
@@ -139,20 +140,18 @@ impl Daemon {
             can_ask: telemetry.asks().is_some(),
         };
         let decision = Decision::new(self.asked, telemetry.exports(), known);
-        let (spans, error) = match spans {
-            Ok(spans) => (spans, None),
-            Err(error) => {
-                debug!(%error, "the daemon's spans could not be read");
-                (Vec::new(), Some(error))
-            }
-        };
-        span.record("dagger.daemon_spans", spans.len());
+        let error = read.error().map(str::to_owned);
+        if let Some(error) = &error {
+            debug!(%error, "the daemon's spans could not be read");
+        }
+        span.record("dagger.daemon_spans", read.spans.len());
         span.record("dagger.import", decision.share == Share::Send);
         let report = DaemonReport {
             error,
+            builds: read.builds,
             ..DaemonReport::default()
         };
-        telemetry.import(spans, report, decision, &self.address);
+        telemetry.import(read.spans, report, decision, &self.address);
     }
 }
 
@@ -160,11 +159,11 @@ impl Daemon {
 ///
 /// A record holds what of its trace has ended by then: that of the build that ended last has the spans of
 /// those before it too, unless the daemon has forgotten them meanwhile. What it lacks is read of their own.
-async fn read(client: &Client, builds: &[Asked], trace: TraceId) -> Result<Vec<Span>, String> {
-    let Some((last, others)) = builds.split_last() else {
-        return Ok(Vec::new());
-    };
+async fn read(client: &Client, builds: &[Asked], trace: TraceId) -> Read {
     let mut all = Read::default();
+    let Some((last, others)) = builds.split_last() else {
+        return all;
+    };
     // No spans of ours: reading a trace must not make it longer.
     let of_last = of_build(client, &last.build).with_subscriber(NoSubscriber::new());
     all.add(of_last.await, trace).await;
@@ -176,13 +175,10 @@ async fn read(client: &Client, builds: &[Asked], trace: TraceId) -> Result<Vec<S
         .map(|asked| of_build(client, &asked.build).with_subscriber(NoSubscriber::new()))
         .buffered(AT_ONCE);
     tokio::pin!(read);
-    while let Some(blob) = read.next().await {
-        all.add(blob, trace).await;
+    while let Some(found) = read.next().await {
+        all.add(found, trace).await;
     }
-    match all.problem {
-        Some(problem) if all.spans.is_empty() => Err(problem),
-        _ => Ok(all.spans),
-    }
+    all
 }
 
 /// The span of the call that asked for a build.
@@ -191,16 +187,33 @@ fn called(asked: &Asked) -> Option<SpanId> {
     parent.ok().map(|parent| parent.span)
 }
 
-/// Spans that were read, and what went wrong first.
+/// What was read, and what went wrong first.
 #[derive(Default)]
 struct Read {
     spans: Vec<Span>,
     seen: HashSet<SpanId>,
+    builds: Vec<BuildReport>,
     problem: Option<String>,
 }
 
+/// What the history has of one build: what it says of it, and the text that holds its spans.
+type Found = (Option<BuildReport>, Result<Vec<u8>, String>);
+
 impl Read {
-    async fn add(&mut self, blob: Result<Vec<u8>, String>, trace: TraceId) {
+    fn failed(problem: String) -> Self {
+        Self {
+            problem: Some(problem),
+            ..Self::default()
+        }
+    }
+
+    /// Why there are no spans; some are better than none.
+    fn error(&self) -> Option<&str> {
+        self.problem.as_deref().filter(|_| self.spans.is_empty())
+    }
+
+    async fn add(&mut self, (build, blob): Found, trace: TraceId) {
+        self.builds.extend(build);
         let blob = match blob {
             Ok(blob) => blob,
             Err(error) => {
@@ -219,8 +232,23 @@ impl Read {
     }
 }
 
-/// The text that holds a build's spans.
-async fn of_build(client: &Client, build: &str) -> Result<Vec<u8>, String> {
+/// What the history has of a build.
+async fn of_build(client: &Client, build: &str) -> Found {
+    let record = match finalized(client, build).await {
+        Ok(record) => record,
+        Err(error) => return (None, Err(error)),
+    };
+    let told = record.as_ref().and_then(told);
+    let blob = record.and_then(|record| record.trace);
+    let Some(blob) = blob.filter(|blob| blob.media_type == SPAN_STUBS) else {
+        return (told, Err("the daemon has recorded none".to_owned()));
+    };
+    let read = client.read_blob(&blob).await;
+    (told, read.map_err(|error: BlobError| error.to_string()))
+}
+
+/// A build's record once the build has ended and its spans are stored.
+async fn finalized(client: &Client, build: &str) -> Result<Option<BuildRecord>, String> {
     let record = async || {
         client
             .build_record(build)
@@ -242,11 +270,22 @@ async fn of_build(client: &Client, build: &str) -> Result<Vec<u8>, String> {
     tokio::time::sleep(SETTLE).await;
     let finalized = client.finalize_build(build).await;
     finalized.map_err(|error| error.to_string())?;
-    let found = record().await?.and_then(|found| found.trace);
-    let blob = found.filter(|blob| blob.media_type == SPAN_STUBS);
-    let blob = blob.ok_or("the daemon has recorded none")?;
-    client
-        .read_blob(&blob)
-        .await
-        .map_err(|error: BlobError| error.to_string())
+    record().await
+}
+
+/// What a record says of its build; nothing of one that has not ended.
+fn told(record: &BuildRecord) -> Option<BuildReport> {
+    let end = match record.state {
+        BuildState::Running => return None,
+        BuildState::Done => BuildEnd::Done,
+        BuildState::Failed(_) => BuildEnd::Failed,
+        BuildState::Cancelled => BuildEnd::Cancelled,
+    };
+    Some(BuildReport {
+        build: record.build.clone(),
+        end,
+        total: record.steps.total,
+        completed: record.steps.completed,
+        cached: record.steps.cached,
+    })
 }

@@ -89,6 +89,36 @@ pub struct DaemonReport {
     pub why: String,
     /// Why they could not be read.
     pub error: Option<String>,
+    /// What its history said of the run's builds, as far as their records were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildReport>,
+}
+
+/// What the daemon's history said of a build, right after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// Its id: the `ref` of the solve.
+    pub build: String,
+    /// How it ended.
+    pub end: BuildEnd,
+    /// Its steps, also those that were never looked at.
+    pub total: u32,
+    /// Of them, those that ended.
+    pub completed: u32,
+    /// Of those, the ones whose result was there already.
+    pub cached: u32,
+}
+
+/// How a build ended, as the daemon has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildEnd {
+    /// Well.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was stopped.
+    Cancelled,
 }
 
 /// One way out of the process.

@@ -31,6 +31,8 @@ pub(super) const VERTEX: &str = "vertex";
 pub(super) const SHARED: &str = "buildkit.shared";
 /// Was the step's result in the cache?
 pub(super) const CACHED: &str = "buildkit.cached";
+/// The build's id at the daemon, on the span of a solve.
+pub(super) const REF: &str = "buildkit.ref";
 /// Counts on the span of a solve.
 pub(super) const STEPS_TOTAL: &str = "buildkit.steps.total";
 /// Steps whose result was in the cache.

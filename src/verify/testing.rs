@@ -11,10 +11,15 @@ use super::{Outcome, Severity, Target, Tolerance};
 use crate::trace::critical_path::critical_path;
 use crate::trace::jaeger::{Answer, decode};
 use crate::trace::model::{Event, Kind, Resource, Span, SpanId, Status, TraceId, Value};
-use crate::trace::report::{ExportReport, Route, RouteReport, RunRecord};
+use crate::trace::report::{
+    BuildEnd, BuildReport, DaemonReport, ExportReport, Route, RouteReport, RunRecord,
+};
 
 /// The trace that built spans belong to.
 pub(crate) const TRACE: TraceId = TraceId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+
+/// The id of the build that built traces are of.
+const BUILD: &str = "0123456789abcdefghijklmno";
 
 /// Start of built traces: in the year 2026, in microseconds.
 const EPOCH_US: u64 = 1_795_497_451_000_000;
@@ -131,9 +136,21 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    fn built(name: &str, spans: Vec<Built>) -> Self {
+    fn built(name: &str, spans: Vec<Built>, end: BuildEnd, [completed, cached]: [u32; 2]) -> Self {
         let spans: Vec<Span> = spans.into_iter().map(Built::done).collect();
-        Self::with_record(name, spans, "dagger", SpanId(1))
+        let mut whole = Self::with_record(name, spans, "dagger", SpanId(1));
+        let build = BuildReport {
+            build: BUILD.into(),
+            end,
+            total: completed + 1,
+            completed,
+            cached,
+        };
+        whole.record.export.daemon = Some(DaemonReport {
+            builds: vec![build],
+            ..DaemonReport::default()
+        });
+        whole
     }
 
     /// Makes up the record that a run would have left.
@@ -285,6 +302,7 @@ fn frame(exit_code: i64, totals: [i64; 3]) -> Vec<Built> {
             .under(1)
             .named("solve")
             .at_ms(21, 990)
+            .with("buildkit.ref", Value::Str(BUILD.into()))
             .int("buildkit.steps.total", totals[0])
             .int("buildkit.steps.cached", totals[1])
             .int("buildkit.steps.failed", totals[2]),
@@ -334,7 +352,7 @@ pub(crate) fn good_build() -> Whole {
             .at_ms(101, 900),
     ]);
     spans.extend(callback(60, 40, 40, 90));
-    Whole::built("built: good build", spans)
+    Whole::built("built: good build", spans, BuildEnd::Done, [3, 1])
 }
 
 /// A build in which one step failed, and its neighbour was cancelled for it.
@@ -344,6 +362,9 @@ pub(crate) fn failed_build() -> Whole {
     for built in &mut spans {
         if [1, 20, 30, 31].contains(&built.0.id.0) {
             built.0.status = Status::Error(why.into());
+        }
+        if built.0.id == SpanId(30) {
+            built.0.attributes = vec![("rpc.grpc.status_code".into(), Value::Int(2))];
         }
     }
     spans.extend([
@@ -379,7 +400,7 @@ pub(crate) fn failed_build() -> Whole {
             .flag("dagger.cancelled", true)
             .at_ms(40, 901),
     ]);
-    Whole::built("built: failed build", spans)
+    Whole::built("built: failed build", spans, BuildEnd::Failed, [2, 0])
 }
 
 /// A good build under another job's span (`TRACEPARENT`), beside another build of the same job.

@@ -11,6 +11,7 @@ use super::*;
 use crate::trace::critical_path::critical_path;
 use crate::trace::jaeger::Answer;
 use crate::trace::model::{Kind, Span, SpanId, Status, TraceId, Value};
+use crate::trace::report::{BuildEnd, BuildReport};
 
 /// A change that breaks one thing, and the rules that may and must tell.
 struct Mutation {
@@ -59,6 +60,11 @@ fn gave_up(whole: &Whole) -> bool {
     whole
         .find(|span| span.name == "solve" && cancelled(span))
         .is_some()
+}
+
+/// What the daemon's history said of the first build.
+fn recorded(whole: &mut Whole) -> Option<&mut BuildReport> {
+    whole.record.export.daemon.as_mut()?.builds.first_mut()
 }
 
 fn set(span: &mut Span, key: &str, value: Value) {
@@ -611,6 +617,70 @@ const MUTATIONS: &[Mutation] = &[
             Some(())
         },
     },
+    Mutation {
+        breaks: "a step that the daemon makes no span of was never told of",
+        tells: &["D003"],
+        apply: |whole| {
+            (!gave_up(whole)).then_some(())?;
+            let build = recorded(whole)?.build.clone();
+            let of_build =
+                |solve: &Span| solve.name == "solve" && solve.text("buildkit.ref") == Some(&build);
+            // Of steps that were cached fewer may have been told of.
+            let step = find_ours(whole, |span| {
+                let mut all = whole.spans.iter();
+                let of_daemon = |other: &Span| {
+                    other.service() == "buildkitd" && other.text("vertex") == span.text("vertex")
+                };
+                span.flag("buildkit.cached") == Some(false)
+                    && all.any(|solve| of_build(solve) && span.parent == Some(solve.id))
+                    && !whole.spans.iter().any(of_daemon)
+            })?;
+            let solve = whole.get(step).parent?;
+            whole.remove(step);
+            let step = step.to_string();
+            whole.record.export.spans.retain(|id| *id != step);
+            let solve = whole.get(solve);
+            let total = solve.int("buildkit.steps.total")?;
+            set(solve, "buildkit.steps.total", Value::Int(total - 1));
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the history has a step more that ran",
+        tells: &["D003"],
+        apply: |whole| {
+            (!gave_up(whole)).then_some(())?;
+            let build = recorded(whole)?;
+            build.completed += 1;
+            build.total += 1;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the history has fewer steps than were told of",
+        tells: &["D003"],
+        apply: |whole| {
+            let build = recorded(whole)?;
+            (build.completed > 1).then_some(())?;
+            build.total = 1;
+            Some(())
+        },
+    },
+    Mutation {
+        breaks: "the history has another end of the build",
+        tells: &["D003"],
+        apply: |whole| {
+            let solved = call(whole, "Control/Solve")?;
+            let cancelled = whole.get(solved).flag("dagger.cancelled") == Some(true);
+            (!cancelled).then_some(())?;
+            let build = recorded(whole)?;
+            build.end = match build.end {
+                BuildEnd::Done => BuildEnd::Failed,
+                BuildEnd::Failed | BuildEnd::Cancelled => BuildEnd::Done,
+            };
+            Some(())
+        },
+    },
 ];
 
 #[test]
@@ -693,7 +763,7 @@ fn rule_without_input_says_so() {
     assert!(skipped(&whole.target(), &whole.answer()).is_empty());
     let mut target = whole.target();
     target.run = None;
-    assert_eq!(skipped(&target, &whole.answer()), ["T007", "T008"]);
+    assert_eq!(skipped(&target, &whole.answer()), ["T007", "T008", "D003"]);
     // A run that exported nowhere has a report, and nothing to hold against it.
     let mut nowhere = good_build();
     nowhere.record.export.routes.clear();
@@ -705,7 +775,7 @@ fn rule_without_input_says_so() {
     assert_eq!(
         skipped(&early.target(), &early.answer()),
         [
-            "T012", "P001", "P002", "P003", "P004", "P005", "C001", "C002"
+            "T012", "P001", "P002", "P003", "P004", "P005", "C001", "C002", "D003"
         ]
     );
 }

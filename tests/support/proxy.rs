@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use dagger::proto::control::StatusResponse;
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
 
 /// What it does.
@@ -18,6 +20,8 @@ pub(crate) enum Meddling {
     NoContext(&'static str),
     /// Ends the answer of `Control/Status`, as if all were said, before the part that holds this.
     StatusEndsBefore(&'static str),
+    /// Takes the steps whose names begin so out of the answer of `Control/Status`.
+    StatusWithout(&'static str),
 }
 
 /// A daemon that got no context at all.
@@ -55,7 +59,7 @@ async fn relay(client: TcpStream, daemon: String, meddling: Meddling) {
     tokio::spawn(connection);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let path = request.uri().path().to_owned();
-        let mut ends_before = None;
+        let (mut ends_before, mut without) = (None, None);
         match meddling {
             Meddling::NoContext(end) if path.ends_with(end) => {
                 request.headers_mut().remove("traceparent");
@@ -63,7 +67,11 @@ async fn relay(client: TcpStream, daemon: String, meddling: Meddling) {
             Meddling::StatusEndsBefore(word) if path.ends_with("Control/Status") => {
                 ends_before = Some(word);
             }
-            Meddling::NoContext(_) | Meddling::StatusEndsBefore(_) => {}
+            Meddling::StatusWithout(word) if path.ends_with("Control/Status") => {
+                without = Some(word);
+            }
+            Meddling::NoContext(_) | Meddling::StatusEndsBefore(_) | Meddling::StatusWithout(_) => {
+            }
         }
         let mut sender = sender.clone();
         async move {
@@ -71,6 +79,7 @@ async fn relay(client: TcpStream, daemon: String, meddling: Meddling) {
             let answer = answer.map(|inner| Passed {
                 inner: Some(inner),
                 ends_before,
+                without,
             });
             Ok::<_, Infallible>(answer)
         }
@@ -85,6 +94,7 @@ struct Passed {
     /// `None`: it was ended.
     inner: Option<Incoming>,
     ends_before: Option<&'static str>,
+    without: Option<&'static str>,
 }
 
 impl Body for Passed {
@@ -99,6 +109,11 @@ impl Body for Passed {
             return Poll::Ready(None);
         };
         let frame = ready!(Pin::new(inner).poll_frame(context));
+        if let Some(word) = self.without {
+            let take = |data: Bytes| without(word, &data);
+            let frame = frame.map(|frame| frame.map(|frame| frame.map_data(take)));
+            return Poll::Ready(frame);
+        }
         let (Some(Ok(part)), Some(word)) = (&frame, self.ends_before) else {
             return Poll::Ready(frame);
         };
@@ -111,4 +126,31 @@ impl Body for Passed {
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
+}
+
+/// The messages of a part, without the steps whose names begin so. The daemon sends whole messages.
+fn without(word: &str, mut part: &[u8]) -> Bytes {
+    let mut left = Vec::new();
+    while let [0, a, b, c, d, rest @ ..] = part {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let (message, rest) = rest.split_at(length);
+        let mut message = StatusResponse::decode(message).expect("a message");
+        message
+            .vertexes
+            .retain(|vertex| !vertex.name.starts_with(word));
+        let message = message.encode_to_vec();
+        left.push(0);
+        left.extend(
+            u32::try_from(message.len())
+                .expect("a length")
+                .to_be_bytes(),
+        );
+        left.extend(message);
+        part = rest;
+    }
+    assert!(
+        part.is_empty(),
+        "a part of a message, or one that is packed"
+    );
+    left.into()
 }

@@ -28,7 +28,7 @@ pub(super) const CLEAN: Rule = Rule {
     check: check_clean,
 };
 
-const NO_REPORT: &str = "no run record of this trace on this machine";
+pub(super) const NO_REPORT: &str = "no run record of this trace on this machine";
 const NO_ROUTE: &str = "the run exported nowhere";
 
 fn check_count(evidence: &Evidence<'_>) -> Outcome {

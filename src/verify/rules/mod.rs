@@ -12,6 +12,7 @@ mod docs;
 mod exit_code;
 mod export;
 mod found;
+mod history;
 mod known;
 mod one_root;
 mod orphans;
@@ -83,6 +84,7 @@ pub static RULES: &[Rule] = &[
     known::BOUNDS,
     path::RULE,
     dark::GAPS,
+    history::RULE,
 ];
 
 /// The rule of this id, in either case, or of this name.

@@ -34,5 +34,25 @@ fn a_status_stream_that_ends_early_is_told() {
         .run()
         .expect(0);
     let verified = run.verify(&["--timeout=1s"]).expect(1);
-    assert_found(&verified, &["P005"]);
+    assert_found(&verified, &["D003", "P005"]);
+}
+
+#[test]
+fn a_step_that_was_taken_out_of_the_status_stream_is_missed() {
+    let context = Context::three_stages("faults-step");
+    let without = Meddling::StatusWithout("exporting ");
+    let args = ["--daemon-spans=import", "--output=type=local,dest=out"];
+    let run = Dagger::up(context.path(), Engine::Mute, &args)
+        .env(
+            "BUILDKIT_HOST",
+            &meddling(&bed().tcp(Engine::Mute), without),
+        )
+        .with_collector()
+        .run()
+        .expect(0);
+    // The daemon has no span of that step, only its history knows.
+    let verified = run.verify(&[]).expect(0);
+    assert_found(&verified, &["D003"]);
+    let denied = run.verify(&["--deny-warnings"]).expect(1);
+    assert_found(&denied, &["D003"]);
 }
