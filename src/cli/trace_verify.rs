@@ -367,7 +367,10 @@ pub async fn run(
         _ => Vec::new(),
     };
     let expected = (&expectations, compared);
-    report(args, context, &target, subject, &waited, expected)
+    let ended = report(args, context, &target, subject, &waited, expected);
+    // The process ends now; to take a large trace apart first, text by text, would only take time.
+    std::mem::forget(waited);
+    ended
 }
 
 /// Reads a trace once, as it is now; which one was taken, and why, goes to standard error.

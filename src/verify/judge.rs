@@ -1,6 +1,6 @@
 //! Holds the rules against a trace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::evidence::{Evidence, Tolerance};
@@ -108,23 +108,31 @@ pub(super) fn judge_along(
         error,
     };
     let outcomes = ask_all(&evidence);
-    let members = index.part(evidence.members());
-    let services = members.services().into_iter().map(str::to_owned).collect();
+    let services: BTreeSet<&str> = evidence.members().map(Span::service).collect();
     let rounding_ns = u64::try_from(tolerance.rounding.as_nanos()).unwrap_or(u64::MAX);
-    let checks = expectations.checks.iter();
-    let held = checks
-        .map(|check| check.held(&members, rounding_ns))
-        .chain(more)
-        .collect();
+    let Expectations {
+        checks, waivers, ..
+    } = expectations;
+    // Another index of a large trace takes a while, and not every project expects something of its own.
+    let members =
+        (!checks.is_empty() || !waivers.is_empty()).then(|| index.part(evidence.members()));
+    let hold = |members| {
+        checks
+            .iter()
+            .map(move |check| check.held(members, rounding_ns))
+    };
+    let held = members.iter().flat_map(hold).chain(more).collect();
     let mut judged = Judged {
         outcomes,
         held,
         root: evidence.entry().cloned(),
         spans: evidence.members().count(),
-        services,
+        services: services.into_iter().map(str::to_owned).collect(),
     };
     judged.set_levels(&expectations.levels);
-    judged.waive(&expectations.waivers, &members, tolerance.now_ns);
+    if let Some(members) = &members {
+        judged.waive(waivers, members, tolerance.now_ns);
+    }
     judged
 }
 

@@ -5,7 +5,8 @@
 
 use serde::de::DeserializeSeed as _;
 
-use super::stream::EnvelopeSeed;
+use super::split;
+use super::stream::{Envelope, EnvelopeSeed};
 use crate::trace::model::{Span, SpanId, TraceId};
 
 /// A trace as Jaeger has it now.
@@ -37,6 +38,14 @@ pub enum Broken {
 /// # Errors
 /// When the bytes are not JSON, or JSON that Jaeger does not send.
 pub fn decode(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Broken> {
+    match split::read(body, asked) {
+        Some(envelope) => checked(envelope),
+        None => decode_whole(body, asked),
+    }
+}
+
+/// The same by one thread, which reads whatever it is.
+pub(super) fn decode_whole(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Broken> {
     begins_as_json(body)?;
     // The parser's own limit of 128 levels guards the stack.
     let mut parser = serde_json::Deserializer::from_slice(body);
@@ -44,6 +53,10 @@ pub fn decode(body: &[u8], asked: TraceId) -> Result<Result<Answer, String>, Bro
     let read = EnvelopeSeed(asked).deserialize(&mut parser);
     let envelope = read.map_err(garbled)?;
     parser.end().map_err(garbled)?;
+    checked(envelope)
+}
+
+fn checked(envelope: Envelope) -> Result<Result<Answer, String>, Broken> {
     if !envelope.data && !envelope.errors {
         return Err(Broken::Json("it has no list `data`".into()));
     }

@@ -10,6 +10,7 @@ mod client;
 mod decode;
 mod node;
 pub(super) mod span;
+mod split;
 mod stream;
 mod tags;
 mod url;

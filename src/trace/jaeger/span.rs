@@ -3,6 +3,8 @@
 //! Tags in which OpenTelemetry's exporters keep kind and status become fields of the model; times go
 //! from microseconds to nanoseconds. Elsewhere: reading tags and logs, which are most of a span (`tags`).
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::node::Node;
@@ -37,6 +39,17 @@ pub(super) fn read(raw: RawSpan<'_>, resource: Arc<Resource>) -> Result<Span, St
         links: links(json, trace, parent),
         resource,
     })
+}
+
+/// The processes of a trace, by their keys; of what is no object there are none.
+pub(super) fn processes(json: &Node<'_>) -> HashMap<String, Arc<Resource>> {
+    let Node::Object(fields) = json else {
+        return HashMap::new();
+    };
+    let read = |(key, process): &(Cow<'_, str>, Node<'_>)| {
+        (key.as_ref().to_owned(), Arc::new(resource(process)))
+    };
+    fields.iter().map(read).collect()
 }
 
 /// Reads a process.

@@ -19,7 +19,7 @@ use super::tags::RawSpan;
 use crate::trace::model::{Resource, Span, TraceId};
 
 /// Spans of one answer at most, those that cannot be read included.
-const SPANS: usize = 1_000_000;
+pub(super) const SPANS: usize = 1_000_000;
 
 /// What was found in the envelope.
 #[derive(Debug, Default)]
@@ -179,65 +179,62 @@ impl<'de> Visitor<'de> for Trace<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut reading = Reading {
-            asked: self.asked,
-            unknown: Arc::default(),
-            processes: Processes::default(),
-            owners: Vec::new(),
-            answer: self.answer,
-        };
+        let mut reading = Reading::new(self.asked, self.answer);
         let first = reading.answer.spans.len();
         let mut known: HashMap<String, Arc<Resource>> = HashMap::new();
         while let Some(Key(key)) = map.next_key()? {
             match &*key {
                 "spans" => map.next_value_seed(Spans(&mut reading))?,
                 "processes" => {
-                    if let Node::Object(processes) = map.next_value()? {
-                        known.extend(processes.iter().map(|(key, process)| {
-                            (key.as_ref().to_owned(), Arc::new(span::resource(process)))
-                        }));
-                    }
+                    let processes: Node<'_> = map.next_value()?;
+                    known.extend(span::processes(&processes));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        let by_number: Vec<_> = reading
-            .processes
-            .keys
-            .iter()
-            .map(|key| known.get(key))
-            .collect();
-        let spans = reading.answer.spans.iter_mut().skip(first);
-        for (span, owner) in spans.zip(&reading.owners) {
-            let resource = owner.and_then(|number| by_number.get(number).copied().flatten());
-            if let Some(resource) = resource {
-                span.resource = resource.clone();
-            }
+        let owners = reading.owners();
+        if let Some(spans) = self.answer.spans.get_mut(first..) {
+            assign(spans, &owners, &known);
         }
         Ok(())
     }
 }
 
 /// A trace while its spans are read.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     asked: TraceId,
     unknown: Arc<Resource>,
-    processes: Processes,
-    /// The process of each span that was kept, by its number; `None`: the span brought its own, or has none.
-    owners: Vec<Option<usize>>,
+    owners: Owners,
     answer: &'a mut Answer,
 }
 
-/// Numbers for the keys of processes.
+/// The processes of spans, by the numbers of the processes' keys.
 #[derive(Default)]
-struct Processes {
+pub(super) struct Owners {
     keys: Vec<String>,
     numbers: HashMap<String, usize>,
+    /// Of each span that was kept; `None`: the span brought its own, or has none.
+    of_spans: Vec<Option<usize>>,
 }
 
-impl Processes {
+/// Gives each of the spans the process that it names.
+pub(super) fn assign(
+    spans: &mut [Span],
+    owners: &Owners,
+    processes: &HashMap<String, Arc<Resource>>,
+) {
+    let by_number: Vec<_> = owners.keys.iter().map(|key| processes.get(key)).collect();
+    for (span, owner) in spans.iter_mut().zip(&owners.of_spans) {
+        let resource = owner.and_then(|number| by_number.get(number).copied().flatten());
+        if let Some(resource) = resource {
+            span.resource = resource.clone();
+        }
+    }
+}
+
+impl Owners {
     fn number(&mut self, key: &str) -> usize {
         if let Some(number) = self.numbers.get(key) {
             return *number;
@@ -249,8 +246,22 @@ impl Processes {
     }
 }
 
-impl Reading<'_> {
-    fn take(&mut self, mut raw: RawSpan<'_>) {
+impl<'a> Reading<'a> {
+    pub(super) fn new(asked: TraceId, answer: &'a mut Answer) -> Self {
+        Self {
+            asked,
+            unknown: Arc::default(),
+            owners: Owners::default(),
+            answer,
+        }
+    }
+
+    /// Ends it; whose the spans are is known only now.
+    pub(super) fn owners(self) -> Owners {
+        self.owners
+    }
+
+    pub(super) fn take(&mut self, mut raw: RawSpan<'_>) {
         let json = &raw.rest;
         let own = json
             .get("process")
@@ -260,7 +271,7 @@ impl Reading<'_> {
         // By number, as the span takes what it was read from along.
         let process = key
             .filter(|_| own.is_none())
-            .map(|key| self.processes.number(key));
+            .map(|key| self.owners.number(key));
         let mistyped = std::mem::take(&mut raw.mistyped);
         match span::read(raw, own.unwrap_or_else(|| self.unknown.clone())) {
             Ok(span) if span.trace == self.asked => {
@@ -275,11 +286,11 @@ impl Reading<'_> {
     }
 
     fn keep(&mut self, span: Span, owner: Option<usize>) {
-        self.owners.push(owner);
+        self.owners.of_spans.push(owner);
         self.answer.spans.push(span);
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let Answer {
             spans,
             foreign,
