@@ -25,8 +25,8 @@ use crate::proto::control::SolveResponse;
 /// How long the status stream may be silent after the result before it is given up.
 const STATUS_SILENCE: Duration = Duration::from_secs(5);
 
-/// The same for a build that failed before anything was heard of it: the daemon has no job that it could
-/// tell of, and does not say so.
+/// The same for a build that failed or was stopped before anything was heard of it: the daemon has no job
+/// that it could tell of, and does not say so.
 const UNHEARD_SILENCE: Duration = Duration::from_millis(500);
 
 /// A build that went well.
@@ -163,10 +163,7 @@ impl Solve {
                 }
             }
         };
-        ended.send_replace(match &result {
-            Err(SolveError::Failed(_)) => Ending::Failed,
-            _ => Ending::Ended,
-        });
+        ended.send_replace(Ending::of(result.as_ref().err()));
         let after = began.elapsed();
         let (totals, ()) = tokio::join!(status, lease.end());
         let totals = totals.unwrap_or_default();
@@ -271,7 +268,17 @@ async fn follow(
 enum Ending {
     Running,
     Ended,
+    /// It may never have become a job.
     Failed,
+}
+
+impl Ending {
+    fn of(error: Option<&SolveError>) -> Self {
+        match error {
+            Some(SolveError::Failed(_) | SolveError::Cancelled) => Self::Failed,
+            _ => Self::Ended,
+        }
+    }
 }
 
 /// Returns when the build has ended and nothing came for some time. Each message begins it anew.
@@ -285,4 +292,25 @@ async fn silence(ended: &mut watch::Receiver<Ending>, heard: bool) {
         STATUS_SILENCE
     };
     tokio::time::sleep(long).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_build_that_was_stopped_before_it_was_a_job_nothing_is_awaited_for_long() {
+        let waits = async |error: Option<SolveError>, heard| {
+            let (ended, mut watched) = watch::channel(Ending::Running);
+            ended.send_replace(Ending::of(error.as_ref()));
+            // The clock stands still but for what is slept.
+            let began = tokio::time::Instant::now();
+            silence(&mut watched, heard).await;
+            began.elapsed() >= STATUS_SILENCE
+        };
+        assert!(!waits(Some(SolveError::Cancelled), false).await);
+        // Its last output is on its way.
+        assert!(waits(Some(SolveError::Cancelled), true).await);
+        assert!(waits(None, false).await);
+    }
 }

@@ -9,6 +9,7 @@ use super::scope::Scope;
 use super::target::Target;
 use crate::trace::error::TraceError;
 use crate::trace::model::{Kind, Span, SpanId};
+use crate::trace::report::DaemonReport;
 
 /// What a rule may look at.
 #[derive(Debug)]
@@ -117,8 +118,10 @@ impl<'a> Evidence<'a> {
         let Some(run) = &self.target.run else {
             return HashSet::new();
         };
+        // Where the daemon sends its spans itself, those come too once they have ended.
         let by_record = run.export.daemon.as_ref();
-        if !by_record.is_some_and(|daemon| daemon.imported) {
+        let alone = |daemon: &DaemonReport| daemon.imported || self.target.exported_nowhere();
+        if !by_record.is_some_and(alone) {
             return HashSet::new();
         }
         let given_up = self.ours().filter(|span| {

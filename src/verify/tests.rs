@@ -806,6 +806,24 @@ fn refused_callback_that_the_daemon_lived_with_is_no_swallowed_error() {
 }
 
 #[test]
+fn what_the_daemon_had_not_ended_is_no_hole_where_only_its_record_tells() {
+    let interrupted = || {
+        let mut wholes = wholes().into_iter();
+        let found = wholes.find(|whole| whole.name == "dagger-up-interrupted.json");
+        found.unwrap()
+    };
+    // Nothing was exported: the trace is that of the local store.
+    let mut whole = interrupted();
+    whole.record.export.routes.clear();
+    whole.record.export.daemon.as_mut().unwrap().imported = false;
+    assert_eq!(whole.fired(), BTreeSet::new());
+    // Exported by the daemon itself, its spans come when they have ended.
+    let mut left = interrupted();
+    left.record.export.daemon.as_mut().unwrap().imported = false;
+    assert_eq!(left.fired(), BTreeSet::from([("T003", Severity::Error)]));
+}
+
+#[test]
 fn orphans_of_one_parent_are_one_finding() {
     let mut whole = good_build();
     for id in 0x100..0x128 {
