@@ -112,8 +112,8 @@ impl<'a> Evidence<'a> {
     }
 
     /// The spans of the daemon that it had not ended when its record was read: its sides of calls that we
-    /// gave up. Their ids are known only by what hangs under them. More of them than there are such calls
-    /// is another matter.
+    /// gave up, and the steps that were stopped with them. Their ids are known only by what hangs under them.
+    /// More of them than there are such calls and steps is another matter.
     fn unended(&self) -> HashSet<SpanId> {
         let Some(run) = &self.target.run else {
             return HashSet::new();
@@ -126,7 +126,12 @@ impl<'a> Evidence<'a> {
         }
         let given_up = self.ours().filter(|span| {
             let call = span.kind == Kind::Client && span.name.starts_with(names::DAEMON_CALL);
-            call && is_cancelled(span) && self.daemon_side(span).is_none()
+            let told = if call {
+                self.daemon_side(span).is_some()
+            } else {
+                span.attribute(names::VERTEX).is_none() || self.is_named_by_daemon(span)
+            };
+            is_cancelled(span) && !told
         });
         let of_daemon = self.without_parent();
         let mut missing: HashSet<SpanId> = of_daemon
@@ -140,6 +145,13 @@ impl<'a> Evidence<'a> {
             return HashSet::new();
         }
         missing
+    }
+
+    /// Has the daemon a span of this step itself, not only of what it asked its cache?
+    fn is_named_by_daemon(&self, step: &Span) -> bool {
+        let digest = step.text(names::VERTEX).unwrap_or_default();
+        let mut of_step = self.index.of_vertex(digest).iter();
+        of_step.any(|other| other.service() == names::DAEMON && other.name == step.name)
     }
 
     /// Spans of the run's part whose parent is not in the trace, each with its parent.

@@ -824,6 +824,62 @@ fn what_the_daemon_had_not_ended_is_no_hole_where_only_its_record_tells() {
 }
 
 #[test]
+fn a_step_that_was_stopped_may_be_unended_too() {
+    let mut whole = failed_build();
+    let step = whole.find(|span| span.service() == "buildkitd" && span.name.contains("sleep 9"));
+    let step = step.unwrap();
+    let mut below = whole.get(step).clone();
+    (below.id, below.parent) = (SpanId(0xf05), Some(step));
+    below.name = "cache request: [b 1/1] RUN sleep 9".into();
+    whole.spans.push(below);
+    whole.remove(step);
+    let told = |whole: &Whole| {
+        whole
+            .fired()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&whole), ["T003"]);
+    let daemon = whole.record.export.daemon.as_mut().unwrap();
+    daemon.imported = true;
+    assert!(told(&whole).is_empty());
+    // Nobody stopped it: it was lost.
+    let ours = whole
+        .find(|span| span.flag("dagger.cancelled") == Some(true))
+        .unwrap();
+    whole
+        .get(ours)
+        .attributes
+        .retain(|(key, _)| key != "dagger.cancelled");
+    assert!(told(&whole).contains(&"T003"));
+}
+
+#[test]
+fn a_run_that_was_interrupted_before_its_build_needs_no_span_of_the_daemon() {
+    let mut whole = good_build();
+    whole
+        .spans
+        .retain(|span| span.service() == "dagger" && span.id.0 < 20);
+    whole.record.export.spans = whole.spans.iter().map(|span| span.id.to_string()).collect();
+    whole.record.export.daemon = None;
+    let told = |whole: &Whole| {
+        whole
+            .fired()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&whole), ["P003"]);
+    let root = root(&whole);
+    set(whole.get(root), "dagger.cancelled", Value::Bool(true));
+    set(whole.get(root), "dagger.exit_code", Value::Int(130));
+    whole.get(root).status = Status::Error("interrupted".into());
+    whole.record.exit_code = 130;
+    assert_eq!(told(&whole), [""; 0]);
+}
+
+#[test]
 fn orphans_of_one_parent_are_one_finding() {
     let mut whole = good_build();
     for id in 0x100..0x128 {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Rule;
 use crate::trace::model::{Kind, Span};
-use crate::verify::evidence::Evidence;
+use crate::verify::evidence::{Evidence, is_cancelled};
 use crate::verify::finding::{Finding, Outcome, Severity, count, shown_all};
 use crate::verify::names;
+use crate::verify::target::Run;
 
 pub(super) const RPC: Rule = Rule {
     id: "P001",
@@ -119,6 +120,12 @@ fn check_daemon(evidence: &Evidence<'_>) -> Outcome {
     }
     if evidence.engine_is_mute() {
         return Outcome::skipped(MUTE);
+    }
+    let no_build = |run: &Run| run.export.daemon.is_none();
+    if evidence.target.run.as_ref().is_some_and(no_build)
+        && evidence.entry().is_some_and(is_cancelled)
+    {
+        return Outcome::skipped("the run was interrupted before it had a build");
     }
     Outcome::of([
         Finding::new(format!("no span of service `{}`", names::DAEMON))
