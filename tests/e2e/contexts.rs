@@ -89,6 +89,69 @@ fn a_git_repository_is_read_by_the_daemon() {
     built.verify(&[]).expect(0);
 }
 
+/// Serves the repositories of its directory to who shows the token `t0ken`, as GitHub takes it.
+const GIT_OVER_HTTP: &str = r#"
+import base64, http.server, os, sys
+class Handler(http.server.CGIHTTPRequestHandler):
+    have_fork = False  # Else it would run as nobody.
+    def allowed(self):
+        given = self.headers.get("Authorization", "").lower().removeprefix("basic ")
+        wanted = base64.b64encode(b"x-access-token:t0ken").decode()
+        if given == wanted.lower():
+            return True
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", "Basic")
+        self.end_headers()
+    def do_GET(self):
+        if self.allowed(): super().do_GET()
+    def do_POST(self):
+        if self.allowed(): super().do_POST()
+os.environ |= {"GIT_PROJECT_ROOT": os.getcwd(), "GIT_HTTP_EXPORT_ALL": "1"}
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"#;
+
+#[test]
+fn a_git_repository_that_asks_for_a_token_gets_the_secret() {
+    let context = Context::three_stages("git-token");
+    let served = tempfile::tempdir().unwrap();
+    run(
+        context.path(),
+        &format!(
+            "mkdir -p {0}/app.git {0}/cgi-bin && mv Dockerfile rootfs.tar hello.txt {0}/app.git && cd {0} \
+             && printf '#!/bin/sh\nexec git http-backend\n' >cgi-bin/git && chmod +x cgi-bin/git && cd app.git \
+             && git init -q -b main . && git add . && git -c user.name=a -c user.email=a@b commit -qm x",
+            served.path().display()
+        ),
+    );
+    let (_server, port) = Server::start(|port| {
+        let mut command = Command::new("python3");
+        command.args(["-c", GIT_OVER_HTTP, &port.to_string()]);
+        command.current_dir(served.path());
+        command
+    });
+    let url = format!("http://127.0.0.1:{port}/cgi-bin/git/app.git#main");
+    let up = |token: &str| {
+        let args = [
+            &*url,
+            "--secret=id=GIT_AUTH_TOKEN,env=TOKEN",
+            "-o",
+            "local:out",
+        ];
+        let dagger = Dagger::up(context.path(), Engine::Mute, &args);
+        dagger.env("TOKEN", token).run()
+    };
+    // A daemon that has the commit asks nobody for it: the wrong one comes first.
+    let refused = up("wr0ng").expect(1);
+    assert!(refused.stderr.contains("git"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("wr0ng"), "{}", refused.stderr);
+    let built = up("t0ken").expect(0);
+    assert_eq!(
+        fs::read_to_string(context.join("out/srv/loud.txt")).unwrap(),
+        "HELLO\n"
+    );
+    assert!(!built.stderr.contains("t0ken"), "{}", built.stderr);
+}
+
 #[test]
 fn an_archive_is_read_by_the_daemon_with_another_dockerfile_in_it() {
     let context = Context::three_stages("archive");

@@ -24,6 +24,7 @@ mod docs;
 mod doctor;
 mod engine_errors;
 mod engines;
+mod entitlements;
 mod expectations;
 mod frontends;
 mod history;
