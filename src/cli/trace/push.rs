@@ -65,13 +65,14 @@ pub(super) fn run(args: &PushArgs, env: &Env) -> Result<(), Failure> {
     let mut pushed = Pushed::default();
     let mut left = task.left(&runs)?;
     while !routes.is_empty() && !left.is_empty() && pushed.errors.is_empty() {
+        // What becomes due from here on may not have been sent.
+        let begun_ns = ns::now();
         task.push(&runs, &mut pushed)?;
         left = task.left(&runs)?;
         let in_hand: u64 = left.iter().map(|waiting| waiting.in_hand).sum();
-        let now = ns::now();
         let later = left
             .iter()
-            .any(|waiting| waiting.due_ns > now && routes.contains(&waiting.route));
+            .any(|waiting| waiting.due_ns > begun_ns && routes.contains(&waiting.route));
         // What others are sending may come back, and the daemon may still send its spans itself.
         if (in_hand == 0 && !later) || Instant::now() >= task.until {
             break;
