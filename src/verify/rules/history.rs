@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
             of ours, or fewer steps in all, or another end of it than the daemon answered; of a cancelled build \
             fewer steps alone",
     mend: "a part of the status stream was lost or changed on its way: look for a proxy before the daemon, and \
-           compare with `dagger history show`",
+           compare with `dagger history inspect`",
     check,
 };
 
