@@ -176,6 +176,6 @@ pub(super) fn is_cancelled(span: &Span) -> bool {
 
 /// Did the daemon surely see this call? Not if it was cancelled, or if nobody answered: gRPC's
 /// `CANCELLED`, `DEADLINE_EXCEEDED`, `UNAVAILABLE`.
-fn answered(span: &Span) -> bool {
+pub(super) fn answered(span: &Span) -> bool {
     !is_cancelled(span) && !matches!(span.int(names::GRPC_STATUS), Some(1 | 4 | 14))
 }

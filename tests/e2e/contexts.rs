@@ -46,6 +46,10 @@ fn run(dir: &Path, line: &str) {
     assert!(status.unwrap().success(), "{line}");
 }
 
+/// Makes a repository of the directory.
+const COMMIT: &str =
+    "git init -q -b main . && git add . && git -c user.name=a -c user.email=a@b commit -qm x";
+
 #[test]
 fn a_git_repository_is_read_by_the_daemon() {
     let context = Context::three_stages("git");
@@ -53,8 +57,7 @@ fn a_git_repository_is_read_by_the_daemon() {
     run(
         context.path(),
         &format!(
-            "mkdir -p {0}/app && mv Dockerfile rootfs.tar hello.txt {0}/app && cd {0} && git init -q -b main . \
-             && git add . && git -c user.name=a -c user.email=a@b commit -qm x",
+            "mkdir -p {0}/app && mv Dockerfile rootfs.tar hello.txt {0}/app && cd {0} && {COMMIT}",
             served.path().display()
         ),
     );
@@ -119,7 +122,7 @@ fn a_git_repository_that_asks_for_a_token_gets_the_secret() {
         &format!(
             "mkdir -p {0}/app.git {0}/cgi-bin && mv Dockerfile rootfs.tar hello.txt {0}/app.git && cd {0} \
              && printf '#!/bin/sh\nexec git http-backend\n' >cgi-bin/git && chmod +x cgi-bin/git && cd app.git \
-             && git init -q -b main . && git add . && git -c user.name=a -c user.email=a@b commit -qm x",
+             && {COMMIT}",
             served.path().display()
         ),
     );

@@ -22,6 +22,13 @@ pub struct Answer {
     pub mistyped: Vec<(SpanId, String)>,
 }
 
+impl Answer {
+    /// How many spans were in it, those that are left out included.
+    pub(super) fn seen(&self) -> usize {
+        self.spans.len() + self.foreign + self.unreadable.len()
+    }
+}
+
 /// Why bytes are not an answer of Jaeger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Broken {

@@ -77,8 +77,7 @@ fn read_in(parts: usize, body: &[u8], asked: TraceId) -> Option<Envelope> {
         answer.mistyped.append(&mut part.answer.mistyped);
         answer.foreign += part.answer.foreign;
     }
-    let too_many = answer.spans.len() + answer.foreign + answer.unreadable.len() > SPANS;
-    (!too_many).then_some(Envelope {
+    (answer.seen() <= SPANS).then_some(Envelope {
         answer,
         data: true,
         errors: tail.errors,

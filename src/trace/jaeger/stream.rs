@@ -291,13 +291,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let Answer {
-            spans,
-            foreign,
-            unreadable,
-            ..
-        } = &self.answer;
-        spans.len() + foreign + unreadable.len() >= SPANS
+        self.answer.seen() >= SPANS
     }
 }
 

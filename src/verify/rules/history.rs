@@ -7,7 +7,7 @@ use super::Rule;
 use super::export::NO_REPORT;
 use crate::trace::model::Span;
 use crate::trace::report::{BuildEnd, BuildReport};
-use crate::verify::evidence::{Evidence, is_cancelled};
+use crate::verify::evidence::{Evidence, answered, is_cancelled};
 use crate::verify::finding::{Finding, Outcome, Severity, count};
 use crate::verify::names;
 
@@ -85,13 +85,8 @@ impl<'a> Traced<'a> {
 
     /// Another end than the daemon answered. One that was given up may have ended in any way.
     fn end(&self) -> Option<Finding> {
-        let call = self.call.filter(|call| !is_cancelled(call))?;
-        let went_well = match call.int(names::GRPC_STATUS)? {
-            0 => true,
-            // Nobody may have answered: `CANCELLED`, `DEADLINE_EXCEEDED`, `UNAVAILABLE`.
-            1 | 4 | 14 => return None,
-            _ => false,
-        };
+        let call = self.call.filter(|call| answered(call))?;
+        let went_well = call.int(names::GRPC_STATUS)? == 0;
         let recorded = match self.recorded.end {
             BuildEnd::Done => "went well",
             BuildEnd::Failed => "failed",

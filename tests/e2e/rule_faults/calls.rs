@@ -1,20 +1,23 @@
 //! What lies between `dagger` and the daemon meddles with their calls.
 
 use super::assert_found;
-use crate::support::{Context, Dagger, Engine, Meddling, bed, meddling};
+use crate::support::{Context, Dagger, Engine, Finished, Meddling, bed, meddling};
+
+/// A good build through what meddles.
+fn up(context: &Context, meddles: Meddling, args: &[&str]) -> Finished {
+    let args = [&["--daemon-spans=import"], args].concat();
+    let host = meddling(&bed().tcp(Engine::Mute), meddles);
+    Dagger::up(context.path(), Engine::Mute, &args)
+        .env("BUILDKIT_HOST", &host)
+        .with_collector()
+        .run()
+        .expect(0)
+}
 
 #[test]
 fn a_call_that_lost_its_context_is_named() {
     let context = Context::three_stages("faults-context");
-    let without = Meddling::NoContext("Control/ListWorkers");
-    let run = Dagger::up(context.path(), Engine::Mute, &["--daemon-spans=import"])
-        .env(
-            "BUILDKIT_HOST",
-            &meddling(&bed().tcp(Engine::Mute), without),
-        )
-        .with_collector()
-        .run()
-        .expect(0);
+    let run = up(&context, Meddling::NoContext("Control/ListWorkers"), &[]);
     let verified = run.verify(&["--timeout=1s"]).expect(1);
     assert_found(&verified, &["P001"]);
     assert!(
@@ -27,12 +30,7 @@ fn a_call_that_lost_its_context_is_named() {
 #[test]
 fn a_status_stream_that_ends_early_is_told() {
     let context = Context::three_stages("faults-status");
-    let cut = Meddling::StatusEndsBefore("RUN tr a-z");
-    let run = Dagger::up(context.path(), Engine::Mute, &["--daemon-spans=import"])
-        .env("BUILDKIT_HOST", &meddling(&bed().tcp(Engine::Mute), cut))
-        .with_collector()
-        .run()
-        .expect(0);
+    let run = up(&context, Meddling::StatusEndsBefore("RUN tr a-z"), &[]);
     let verified = run.verify(&["--timeout=1s"]).expect(1);
     assert_found(&verified, &["D003", "P005"]);
 }
@@ -41,15 +39,7 @@ fn a_status_stream_that_ends_early_is_told() {
 fn a_step_that_was_taken_out_of_the_status_stream_is_missed() {
     let context = Context::three_stages("faults-step");
     let without = Meddling::StatusWithout("exporting ");
-    let args = ["--daemon-spans=import", "--output=type=local,dest=out"];
-    let run = Dagger::up(context.path(), Engine::Mute, &args)
-        .env(
-            "BUILDKIT_HOST",
-            &meddling(&bed().tcp(Engine::Mute), without),
-        )
-        .with_collector()
-        .run()
-        .expect(0);
+    let run = up(&context, without, &["--output=type=local,dest=out"]);
     // The daemon has no span of that step, only its history knows.
     let verified = run.verify(&[]).expect(0);
     assert_found(&verified, &["D003"]);
